@@ -1,0 +1,1 @@
+"""Docker, LXD and libvirt side by side as ordinary Nova servers."""
