@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Files that change hands between the compute service and a guest's root user."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+from nova_multi.privsep import files_context
+
+
+def _inside(path: str, base: str) -> str:
+    """``path`` without links, which must lie below ``base``.
+
+    :raises PermissionError: it does not; whoever speaks to the privileged process gets
+        no rights over the rest of the machine.
+    """
+    real, root = os.path.realpath(path), os.path.realpath(base)
+    if real == root or os.path.commonpath([real, root]) != root:
+        raise PermissionError(f"{path} is not below {base}")
+    return real
+
+
+def _base() -> str:
+    # Asked where the privileged process reads its own configuration, not of the caller.
+    import nova.conf
+
+    return str(nova.conf.CONF.instances_path)
+
+
+@files_context.entrypoint
+def chown_tree(path: str, uid: int, gid: int) -> None:
+    """Give a folder below the instances path to another user; links are not followed."""
+    top = _inside(path, _base())
+    os.chown(top, uid, gid, follow_symlinks=False)
+    for folder, folders, files in os.walk(top):
+        for name in [*folders, *files]:
+            os.chown(os.path.join(folder, name), uid, gid, follow_symlinks=False)
+
+
+@files_context.entrypoint
+def remove_tree(path: str) -> None:
+    """Delete a folder below the instances path, whoever owns what is in it."""
+    top = _inside(path, _base())
+    if os.path.lexists(top):
+        shutil.rmtree(top)
