@@ -1,0 +1,234 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Bring the services' database schemas to the release that is installed."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+DOCUMENTATION = r"""
+module: db_schema
+short_description: Bring database schemas to the installed release
+description:
+  - A schema's own version table is compared with the heads of the migrations that
+    are installed. Only where they differ, or a file or row that the commands make is
+    missing, the commands run; services in parallel, the commands of one in order.
+  - Runs with a Python that has PyMySQL.
+options:
+  database:
+    description: Address and port of the server.
+    required: true
+    type: dict
+  services:
+    description: >-
+      For each service its name, the system account that runs its commands, an
+      account of the database, its schemas (name and folder of migrations), commands
+      and their environment. `files` are made by the commands; `rows` are queries
+      that must find something.
+    required: true
+    type: list
+    elements: dict
+"""
+
+try:
+    import pymysql
+except ImportError:  # reported by main(): a module must be importable to be documented
+    pymysql = None
+
+_ASSIGNMENT = re.compile(
+    r"^(revision|down_revision)\s*(?::[^=\n]+)?=\s*(.+?)(?=^\S)",
+    re.MULTILINE | re.DOTALL,
+)
+_IDENTIFIER = re.compile(r"""["']([0-9A-Za-z_]+)["']""")
+# Unknown schema, unknown table: nothing was ever synchronised.
+_ABSENT = {1049, 1146}
+# The last words of a command that failed, for the error.
+_TAIL_LINES = 20
+
+
+def heads(sources: Iterable[str]) -> set[str]:
+    """Revisions that no other revision follows.
+
+    The migrations are read, not imported: their imports would take longer than all
+    the rest of a run that finds nothing to do.
+    """
+    revisions: set[str] = set()
+    followed: set[str] = set()
+    for source in sources:
+        for variable, value in _ASSIGNMENT.findall(source + "\n#"):
+            names = _IDENTIFIER.findall(value)
+            (revisions if variable == "revision" else followed).update(names)
+    return revisions - followed
+
+
+def installed_heads(folder: Path) -> set[str]:
+    """The heads of the migrations below a folder.
+
+    :raises LookupError: there are none, which can't be right.
+    """
+    found = heads(
+        path.read_text(encoding="utf-8") for path in sorted(folder.rglob("*.py"))
+    )
+    if not found:
+        raise LookupError(f"no migrations below {folder}")
+    return found
+
+
+class Service:
+    """One service's schemas, and the commands that make them."""
+
+    def __init__(self, module: AnsibleModule, entry: dict[str, Any]) -> None:
+        self._module = module
+        self._entry = entry
+        self.name: str = entry["name"]
+
+    def faults(self) -> list[str]:
+        """What is not as the commands would leave it."""
+        entry = self._entry
+        faults = [
+            f"{path} is missing"
+            for path in entry["files"] or ()
+            if not Path(path).exists()
+        ]
+        for schema in entry["schemas"]:
+            wanted = installed_heads(Path(schema["migrations"]))
+            present = {
+                row[0]
+                for row in self._rows(
+                    schema["name"], "SELECT version_num FROM alembic_version"
+                )
+            }
+            if present != wanted:
+                faults.append(
+                    f"schema {schema['name']} is at {sorted(present) or 'nothing'}, "
+                    f"not at {sorted(wanted)}"
+                )
+        for row in entry["rows"] or ():
+            if not faults and not self._rows(row["schema"], row["query"]):
+                faults.append(f"{row['schema']}: nothing found by {row['query']}")
+        return faults
+
+    def run(self) -> None:
+        """Run the commands in order.
+
+        :raises RuntimeError: one failed; with its last lines.
+        """
+        entry = self._entry
+        for command in entry["commands"]:
+            words = [
+                "setpriv",
+                f"--reuid={entry['user']}",
+                f"--regid={entry['user']}",
+                "--init-groups",
+                *command["argv"],
+            ]
+            code, out, err = self._module.run_command(
+                words,
+                environ_update=command.get("environment") or {},
+                cwd="/",
+                handle_exceptions=False,
+            )
+            if code not in (command.get("ok") or [0]):
+                tail = "\n".join((out + err).strip().splitlines()[-_TAIL_LINES:])
+                raise RuntimeError(
+                    f"{self.name}: {' '.join(command['argv'])} gave {code}:\n{tail}"
+                )
+
+    def _rows(self, schema: str, query: str) -> tuple[tuple[Any, ...], ...]:
+        database = self._module.params["database"]
+        try:
+            connection = pymysql.connect(
+                host=database["address"],
+                port=database["port"],
+                user=self._entry["account"],
+                password=self._entry["password"],
+                database=schema,
+            )
+            with connection, connection.cursor() as cursor:
+                cursor.execute(query)
+                return tuple(cursor.fetchall())
+        except pymysql.err.MySQLError as error:
+            if error.args[0] in _ABSENT:
+                return ()
+            raise
+
+
+def _argument_spec() -> dict[str, Any]:
+    text = {"type": "str", "required": True}
+    words = {"type": "list", "elements": "str"}
+    return {
+        "database": {
+            "type": "dict",
+            "required": True,
+            "options": {
+                "address": text,
+                "port": {"type": "int", "required": True},
+            },
+        },
+        "services": {
+            "type": "list",
+            "elements": "dict",
+            "required": True,
+            "options": {
+                "name": text,
+                "user": text,
+                "account": text,
+                "password": {**text, "no_log": True},
+                "files": words,
+                "schemas": {
+                    "type": "list",
+                    "elements": "dict",
+                    "required": True,
+                    "options": {"name": text, "migrations": text},
+                },
+                "rows": {
+                    "type": "list",
+                    "elements": "dict",
+                    "options": {"schema": text, "query": text},
+                },
+                "commands": {
+                    "type": "list",
+                    "elements": "dict",
+                    "required": True,
+                    "options": {
+                        "argv": {**words, "required": True},
+                        "environment": {"type": "dict"},
+                        "ok": {"type": "list", "elements": "int"},
+                    },
+                },
+            },
+        },
+    }
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=_argument_spec(), supports_check_mode=True)
+    if pymysql is None:
+        module.fail_json(msg="db_schema needs PyMySQL in its Python")
+    services = [Service(module, entry) for entry in module.params["services"]]
+    try:
+        todo = {service: service.faults() for service in services}
+    except (pymysql.err.MySQLError, LookupError, OSError) as error:
+        module.fail_json(msg=f"cannot look at the schemas: {error}")
+    todo = {service: faults for service, faults in todo.items() if faults}
+    why = {service.name: faults for service, faults in todo.items()}
+    if todo and not module.check_mode:
+        with concurrent.futures.ThreadPoolExecutor(len(todo)) as pool:
+            runs = {service: pool.submit(service.run) for service in todo}
+        failed = [str(run.exception()) for run in runs.values() if run.exception()]
+        if failed:
+            module.fail_json(msg="\n\n".join(failed), why=why)
+        remaining = {s.name: faults for s in todo if (faults := s.faults())}
+        if remaining:
+            module.fail_json(msg=f"still not right after the commands: {remaining}")
+    module.exit_json(changed=bool(todo), why=why)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The two service managers behind one interface."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Protocol
+
+from . import units
+from .table import Service
+
+
+class ServiceError(Exception):
+    """A service does not start, stop or answer; the message says what to look at."""
+
+
+class Backend(Protocol):
+    """What is asked of systemd or the supervisor. Times are in seconds."""
+
+    def prepare(self) -> bool:
+        """Have the manager itself running; say whether that changed anything."""
+
+    def definition(self, service: Service) -> str:
+        """The text that defines the service, for comparison."""
+
+    def write(self, service: Service) -> bool:
+        """Write the definition; say whether it differed."""
+
+    def state(self, name: str) -> str:
+        """One of running, starting, stopped, failed; done for a finished oneshot."""
+
+    def start(self, service: Service) -> None:
+        """Start and return at once."""
+
+    def stop(self, name: str, timeout: float) -> None:
+        """Stop and wait; a service that is not known or does not run is fine."""
+
+    def remove(self, name: str) -> None:
+        """Forget a stopped service."""
+
+    def hint(self, name: str) -> str:
+        """The command with which a person looks further."""
+
+
+def detect() -> Backend:
+    """The manager of this machine: systemd only where it really is PID 1."""
+    # Imported here: each of them imports ServiceError from this module.
+    if Path("/run/systemd/system").is_dir():
+        from .backend_systemd import Systemd
+
+        return Systemd()
+    from .backend_supervisor import Supervisor
+
+    return Supervisor()
+
+
+def marked_processes(name: str) -> set[int]:
+    """The processes that carry a service's mark."""
+    mark = f"{units.MARK}={name}".encode()
+    found = set()
+    for entry in os.listdir("/proc"):
+        if not entry.isdigit():
+            continue
+        try:
+            environment = Path("/proc", entry, "environ").read_bytes()
+        except OSError:
+            continue  # it has ended
+        if mark in environment.split(b"\0"):
+            found.add(int(entry))
+    return found
+
+
+def end_processes(pids: set[int], timeout: float) -> None:
+    """Ask processes to end, and make those end that do not in time."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        alive = {pid for pid in pids if _alive(pid)}
+        for pid in alive:
+            try:
+                os.kill(pid, number)
+            except ProcessLookupError:
+                continue
+        deadline = time.monotonic() + timeout
+        while any(_alive(pid) for pid in alive) and time.monotonic() < deadline:
+            time.sleep(0.1)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        stat = Path("/proc", str(pid), "stat").read_text()
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] != "Z"

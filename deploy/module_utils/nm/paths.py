@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where the deployment keeps its own records on a node.
+
+The inventory's nm_* variables say the same; these are for the commands that run
+without Ansible (status, down) and for the records of the modules.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+ROOT = Path("/opt/nova-multi")
+ETC = Path("/etc/nova-multi")
+STATE = Path("/var/lib/nova-multi")
+LOG = Path("/var/log/nova-multi")
+RUN = Path("/run/nova-multi")
+
+MANIFEST = STATE / "manifest.jsonl"
+ORIGINALS = STATE / "originals"
+# One JSON document for each service as it was last written, for status and down.
+SERVICES = STATE / "services"
+# What each running service was started with; void after a restart of the machine.
+STARTED = RUN / "started"

@@ -1,0 +1,232 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Brings a set of services to where the table wants them, in the order of needs."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import dataclasses
+import glob
+import hashlib
+import json
+import threading
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from . import files, paths, ready, units
+from .backend import Backend, ServiceError, marked_processes
+from .table import Service
+
+_LOG_LINES = 20
+# Seconds for which a service that runs but does not answer is given the benefit of
+# the doubt before it is restarted: it may just have been started.
+_PATIENCE = 10.0
+_POLL = 0.15
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What was done about one service: unchanged, adopted, started or restarted."""
+
+    name: str
+    action: str
+    seconds: float
+
+    @property
+    def changed(self) -> bool:
+        return self.action in ("started", "restarted", "rewritten")
+
+
+class ServiceSet:
+    """Services of one machine that are to run, and to run with what is configured."""
+
+    def __init__(self, backend: Backend, services: Iterable[Service]) -> None:
+        self._backend = backend
+        self._services = {service.name: service for service in services}
+        self._done = {name: threading.Event() for name in self._services}
+        self._failed: set[str] = set()
+
+    def ensure(self, restart: Iterable[str] = ()) -> list[Outcome]:
+        """Have all of them running and ready, in parallel where needs allow.
+
+        :param restart: names to restart whatever their state.
+        :raises ServiceError: for all that failed; those that need them were not tried.
+        """
+        self._check_order()
+        self._backend.prepare()
+        files.ensure_directory(paths.STARTED, 0o700)
+        files.ensure_directory(paths.SERVICES, 0o700)
+        outcomes: list[Outcome] = []
+        faults: list[str] = []
+        workers = max(1, len(self._services))
+        with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+            tasks = [
+                pool.submit(self._when_possible, service, service.name in set(restart))
+                for service in self._services.values()
+            ]
+            for task in tasks:
+                try:
+                    outcomes.append(task.result())
+                except (ServiceError, OSError) as error:
+                    faults.append(str(error))
+        if faults:
+            raise ServiceError("\n".join(faults))
+        return outcomes
+
+    def _check_order(self) -> None:
+        waiting = {
+            name: {need for need in service.needs if need in self._services}
+            for name, service in self._services.items()
+        }
+        while waiting:
+            free = [name for name, needs in waiting.items() if not needs]
+            if not free:
+                circle = ", ".join(sorted(waiting))
+                raise ServiceError(f"these services need each other: {circle}")
+            for name in free:
+                del waiting[name]
+            for needs in waiting.values():
+                needs.difference_update(free)
+
+    def _when_possible(self, service: Service, restart: bool) -> Outcome:
+        begin = time.monotonic()
+        try:
+            for need in service.needs:
+                if need in self._done:
+                    self._done[need].wait()
+                if need in self._failed:
+                    raise ServiceError(f"{service.name}: not tried, it needs {need}")
+            action = self._ensure(service, restart)
+        except BaseException:
+            self._failed.add(service.name)
+            raise
+        finally:
+            self._done[service.name].set()
+        return Outcome(service.name, action, round(time.monotonic() - begin, 1))
+
+    def _ensure(self, service: Service, restart: bool) -> str:
+        changed = self._directories(service)
+        if service.adopt and self._is_foreign(service):
+            return "adopted"
+        record = paths.SERVICES / f"{service.name}.json"
+        text = json.dumps(service.as_dict(), sort_keys=True)
+        changed |= files.ensure_file(record, text, 0o600)
+        changed |= self._backend.write(service)
+        digest = self._digest(service)
+        started = paths.STARTED / service.name
+        state = self._backend.state(service.name)
+        runs = state in ("running", "starting", "done")
+        same = started.exists() and started.read_text() == digest
+        if runs and same and not restart and self._answers(service, state):
+            return "rewritten" if changed else "unchanged"
+        started.unlink(missing_ok=True)
+        if state != "stopped":
+            self._backend.stop(service.name, service.stop_timeout)
+        if not self._run(service):
+            # Some daemons refuse a first start beside the remains of a killed one.
+            self._backend.stop(service.name, service.stop_timeout)
+            if not self._run(service):
+                raise ServiceError(self._report(service, "does not stay up"))
+        _write_private(started, digest)
+        return "restarted" if runs else "started"
+
+    def _run(self, service: Service) -> bool:
+        """Start and wait for readiness; False if the process ends by itself.
+
+        :raises ServiceError: it runs but is not ready in time.
+        """
+        self._backend.start(service)
+        deadline = time.monotonic() + service.ready_timeout
+        found: str | None = None
+        while time.monotonic() < deadline:
+            state = self._backend.state(service.name)
+            if state == "failed" or (state == "done" and service.type != "oneshot"):
+                return False
+            finished = service.type != "oneshot" or state == "done"
+            if finished and state != "stopped":
+                found = self._fault(service)
+                if found is None:
+                    return True
+            time.sleep(_POLL)
+        raise ServiceError(
+            self._report(
+                service,
+                f"is not ready after {service.ready_timeout:g} s"
+                + (f" ({found})" if found else ""),
+            )
+        )
+
+    def _answers(self, service: Service, state: str) -> bool:
+        if service.type == "oneshot" and state != "done":
+            return False
+        if service.type != "oneshot" and state == "done":
+            return False
+        deadline = time.monotonic() + _PATIENCE
+        while self._fault(service) is not None:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(_POLL)
+        return True
+
+    def _is_foreign(self, service: Service) -> bool:
+        """Whether somebody else runs this daemon, of which a machine has one."""
+        if not any(check["kind"] != "none" for check in service.ready):
+            return False
+        ours = self._backend.state(service.name) != "stopped"
+        return not ours and not marked_processes(service.name) and not self._fault(service)
+
+    def _fault(self, service: Service) -> str | None:
+        for check in service.ready:
+            found = ready.fault(check)
+            if found is not None:
+                return found
+        return None
+
+    def _directories(self, service: Service) -> bool:
+        changed = files.ensure_directory(paths.LOG)
+        for entry in service.directories:
+            changed |= files.ensure_directory(
+                entry["path"], int(entry["mode"], 8), entry["owner"], entry["group"]
+            )
+        if service.hide_kvm and not units.HIDDEN_DEVICE.exists():
+            files.ensure_directory(paths.RUN)
+            units.HIDDEN_DEVICE.touch(mode=0o444)
+        return changed
+
+    def _digest(self, service: Service) -> str:
+        """Of all that makes a restart necessary when it differs."""
+        digest = hashlib.sha256(self._backend.definition(service).encode())
+        for pattern in service.config:
+            for name in sorted(glob.glob(pattern, recursive=True)):
+                if Path(name).is_file():
+                    digest.update(name.encode() + b"\0" + Path(name).read_bytes())
+        return digest.hexdigest()
+
+    def _report(self, service: Service, fault: str) -> str:
+        lines = tail(service.log, _LOG_LINES)
+        said = "\n".join(f"    {line}" for line in lines) or "    (nothing)"
+        return (
+            f"service {service.name} {fault}\n"
+            f"  the last lines of {service.log}:\n{said}\n"
+            f"  look further with: tail -n 200 {service.log}; "
+            f"{self._backend.hint(service.name)}"
+        )
+
+
+def tail(log: Path, lines: int) -> list[str]:
+    """The last lines of a log; none if it is not there."""
+    try:
+        with log.open("rb") as file:
+            file.seek(0, 2)
+            file.seek(max(0, file.tell() - 400 * lines))
+            content = file.read().decode(errors="replace")
+    except OSError:
+        return []
+    return content.splitlines()[-lines:]
+
+
+def _write_private(path: Path, text: str) -> None:
+    new = path.with_name(f".{path.name}.new")
+    new.write_text(text)
+    new.chmod(0o600)
+    new.replace(path)
