@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A container's network interfaces on the host's side.
+
+Each Neutron port becomes a veth pair. Its ``tap`` end is connected to the integration
+bridge by os-vif, exactly as a virtual machine's tap is, so OVN sees no difference; its
+``inner`` end waits in the host's namespace until the engine takes it into the guest.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import os
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import os_vif
+from nova.network import model
+from nova.network import os_vif_util
+from os_vif import exception as os_vif_exception
+from oslo_log import log as logging
+
+from nova_multi import exception
+from nova_multi.privsep import network as privsep
+from nova_multi.virt.engine import Interface, Route
+
+LOG = logging.getLogger(__name__)
+
+#: Prefix of the guest's end while it waits; with eleven characters of the port's UUID,
+#: like Nova's tap names, it stays below the kernel's fifteen.
+INNER_PREFIX = "inn"
+DEFAULT_MTU = 1500
+
+
+def tap_name(port_id: str) -> str:
+    """Name of the host's end, which is Nova's own for this port."""
+    return ("tap" + port_id)[: model.NIC_NAME_LEN]
+
+
+def inner_name(port_id: str) -> str:
+    """Name of the guest's end while it is outside of the guest."""
+    return (INNER_PREFIX + port_id)[: model.NIC_NAME_LEN]
+
+
+def interfaces(
+    network_info: Sequence[Any], names: dict[str, str]
+) -> tuple[Interface, ...]:
+    """Nova's network information as values for an engine.
+
+    :param network_info: nova.network.model.VIF objects, in the user's order.
+    :param names: interface name for each port, from :func:`assign_names`.
+
+    Only the first interface with a gateway of a family has that family's default route.
+    """
+    seen: set[int] = set()
+    found = []
+    for vif in network_info:
+        found.append(_interface(vif, names[vif["id"]], seen))
+    return tuple(found)
+
+
+def _interface(vif: Any, name: str, families: set[int]) -> Interface:
+    addresses: list[str] = []
+    gateways: list[str] = []
+    routes: list[Route] = []
+    nameservers: list[str] = []
+    for subnet in vif["network"]["subnets"]:
+        prefix = ipaddress.ip_network(subnet["cidr"]).prefixlen
+        addresses += [f"{ip['address']}/{prefix}" for ip in subnet["ips"]]
+        gateway = (subnet["gateway"] or {}).get("address")
+        if gateway and (version := ipaddress.ip_address(gateway).version) not in families:
+            families.add(version)
+            gateways.append(gateway)
+        for route in subnet["routes"]:
+            via = (route["gateway"] or {}).get("address")
+            if via:
+                routes.append(Route(str(route["cidr"]), via))
+        nameservers += [dns["address"] for dns in subnet["dns"]]
+    return Interface(
+        port_id=vif["id"],
+        name=name,
+        mac=vif["address"],
+        mtu=vif["network"].get_meta("mtu") or DEFAULT_MTU,
+        tap=tap_name(vif["id"]),
+        inner=inner_name(vif["id"]),
+        addresses=tuple(addresses),
+        gateways=tuple(gateways),
+        routes=tuple(routes),
+        nameservers=tuple(dict.fromkeys(nameservers)),
+    )
+
+
+def assign_names(port_ids: Iterable[str], known: dict[str, str]) -> dict[str, str]:
+    """Name every port ``eth<n>``; a port keeps the name that it had.
+
+    Otherwise detaching the first of two interfaces would rename the second, and
+    attaching a third would then collide with it in the running guest.
+    """
+    ports = list(port_ids)
+    names = {port: known[port] for port in ports if port in known}
+    for port in ports:
+        if port not in names:
+            taken = set(names.values())
+            number = next(n for n in range(len(ports)) if f"eth{n}" not in taken)
+            names[port] = f"eth{number}"
+    return names
+
+
+def load_names(path: str) -> dict[str, str]:
+    """Names written by :func:`save_names`; none if there is no such file."""
+    try:
+        with open(path, encoding="utf-8") as source:
+            content = json.load(source)
+    except FileNotFoundError:
+        return {}
+    except ValueError:
+        LOG.warning("Ignoring damaged %s: interfaces are named anew", path)
+        return {}
+    return {str(port): str(name) for port, name in content.items()}
+
+
+def save_names(path: str, names: dict[str, str]) -> None:
+    """Keep names across restarts of the guest and of this service."""
+    temporary = f"{path}.new"
+    with open(temporary, "w", encoding="utf-8") as target:
+        json.dump(names, target, indent=1, sort_keys=True)
+    os.replace(temporary, path)
+
+
+def _osvif(vif: Any) -> Any:
+    if vif["type"] != model.VIF_TYPE_OVS or vif["vnic_type"] != model.VNIC_TYPE_NORMAL:
+        raise exception.NetworkSetupError(
+            f"port {vif['id']} is bound as {vif['type']}/{vif['vnic_type']}; containers"
+            " need a normal port on Open vSwitch (look at the port's binding_host_id and"
+            " at the Neutron agents of that host)"
+        )
+    converted = os_vif_util.nova_to_osvif_vif(vif)
+    # libvirt makes the switch's port for a virtual machine; for us os-vif does.
+    converted.port_profile.create_port = True
+    return converted
+
+
+def plug(instance: Any, vif: Any, interface: Interface) -> None:
+    """Make the veth pair of an interface and connect its host's end. Repeatable.
+
+    :raises NetworkSetupError: nothing that this call made is left.
+    """
+    converted = _osvif(vif)
+    made = not privsep.link_exists(interface.tap)
+    try:
+        privsep.create_veth(interface.tap, interface.inner, interface.mac, interface.mtu)
+        os_vif.plug(converted, os_vif_util.nova_to_osvif_instance(instance))
+    except (os_vif_exception.ExceptionBase, exception.NetworkSetupError) as error:
+        if made:
+            privsep.delete_link(interface.tap)
+        raise exception.NetworkSetupError(
+            f"port {interface.port_id} could not be connected: {error}"
+        ) from error
+
+
+def unplug(instance: Any, vif: Any) -> None:
+    """Disconnect a port and delete its veth pair; absent is fine.
+
+    :raises NetworkSetupError: the port is still connected.
+    """
+    try:
+        if vif["type"] == model.VIF_TYPE_OVS:
+            os_vif.unplug(_osvif(vif), os_vif_util.nova_to_osvif_instance(instance))
+        # A port that never was bound has no bridge to leave, yet may have a veth.
+        privsep.delete_link(tap_name(vif["id"]))
+    except (os_vif_exception.ExceptionBase, exception.NetworkSetupError) as error:
+        raise exception.NetworkSetupError(
+            f"port {vif['id']} could not be disconnected: {error}"
+        ) from error
