@@ -30,7 +30,7 @@ def _base() -> str:
 
 @files_context.entrypoint
 def chown_tree(path: str, uid: int, gid: int) -> None:
-    """Give a folder below the instances path to another user; links are not followed."""
+    """Give a folder below the instances path to another user; follows no links."""
     top = _inside(path, _base())
     os.chown(top, uid, gid, follow_symlinks=False)
     for folder, folders, files in os.walk(top):

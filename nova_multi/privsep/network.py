@@ -66,9 +66,9 @@ def create_veth(tap: str, inner: str, mac: str, mtu: int) -> None:
     """Make the pair of a guest's interface, the host's end up, the guest's end down.
 
     Transmit checksum offload is off on the guest's end: the userspace datapath of Open
-    vSwitch passes unfinished checksums on, and everything but ping fails. The host's end
-    never speaks for itself (no IPv6 address), so that the machine is not on the guest's
-    network.
+    vSwitch passes unfinished checksums on, and everything but ping fails. The host's
+    end never speaks for itself (no IPv6 address), so that the machine is not on the
+    guest's network.
     """
     if not link_exists(tap):
         _batch(

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The Nova side: compute drivers for Docker and LXD, and what libvirt needs beside them."""
+"""The Nova side: compute drivers for Docker and LXD, and libvirt beside them."""

@@ -22,8 +22,9 @@ import enum
 from collections.abc import Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
-#: Marks on every guest, network sandbox and imported image of ours (Docker labels, LXD
-#: ``user.*`` keys). What does not carry LABEL_HOST with this service's host is not ours.
+#: Marks on every guest, network sandbox and imported image of ours (Docker labels,
+#: LXD ``user.*`` keys). What does not carry LABEL_HOST with this service's host is not
+#: ours.
 LABEL_UUID = "nova-multi.instance-uuid"
 LABEL_HOST = "nova-multi.host"
 LABEL_NAME = "nova-multi.instance-name"
@@ -258,9 +259,10 @@ class Engine(Protocol):
         """
 
     def export(self, uuid: str, path: str) -> Mapping[str, str]:
-        """Write the guest's file system, running or not, as a bootable image to ``path``.
+        """Write the guest's file system, running or not, as a bootable image.
 
-        Guests that run are paused only as long as consistency needs it.
+        :param path: of the file to write. Guests that run are paused only as long as
+            consistency needs it.
 
         :returns: Glance fields and properties of the new image: ``container_format``,
             ``disk_format`` and whatever routing needs.
@@ -298,7 +300,8 @@ class Engine(Protocol):
     def start(self, uuid: str) -> None:
         """Start a created, stopped or crashed guest; running already is fine.
 
-        :raises EngineError: also when the guest ends again at once; with its last words.
+        :raises EngineError: also when the guest ends again at once, with its last
+            words.
         """
 
     def stop(self, uuid: str, timeout: int) -> None:

@@ -17,7 +17,6 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import Any, BinaryIO
 
-from nova import exception as nova_exception
 from oslo_log import log as logging
 
 from nova_multi import exception
@@ -159,6 +158,16 @@ class ImageStore:
             except exception.EngineImageNotFound:
                 return key, self._import(context, image, key)
 
+    def cache(self, context: Any, image_id: str) -> bool:
+        """Have the image in the engine ahead of time.
+
+        :returns: whether it had to be downloaded.
+        :raises ImageRejected: as ``ensure``.
+        """
+        before = set(self._engine.images())
+        key, _ = self.ensure(context, image_id)
+        return key not in before
+
     def _lock(self, key: ImageKey) -> threading.Lock:
         with self._locks_guard:
             return self._locks.setdefault(key, threading.Lock())
@@ -243,7 +252,3 @@ class ImageStore:
                 del self._last_used[key]
                 LOG.info("Image %s was not used for %d s: removed", key, now - last)
 
-
-def as_nova_error(error: exception.ImageRejected, image_id: str) -> Exception:
-    """The error with which Nova ends a build instead of trying the next host."""
-    return nova_exception.ImageUnacceptable(image_id=image_id, reason=str(error))

@@ -15,8 +15,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import os_vif
-from nova.network import model
-from nova.network import os_vif_util
+from nova.network import model, os_vif_util
 from os_vif import exception as os_vif_exception
 from oslo_log import log as logging
 
@@ -68,9 +67,11 @@ def _interface(vif: Any, name: str, families: set[int]) -> Interface:
         prefix = ipaddress.ip_network(subnet["cidr"]).prefixlen
         addresses += [f"{ip['address']}/{prefix}" for ip in subnet["ips"]]
         gateway = (subnet["gateway"] or {}).get("address")
-        if gateway and (version := ipaddress.ip_address(gateway).version) not in families:
-            families.add(version)
-            gateways.append(gateway)
+        if gateway:
+            family = ipaddress.ip_address(gateway).version
+            if family not in families:
+                families.add(family)
+                gateways.append(gateway)
         for route in subnet["routes"]:
             via = (route["gateway"] or {}).get("address")
             if via:
@@ -130,9 +131,9 @@ def save_names(path: str, names: dict[str, str]) -> None:
 def _osvif(vif: Any) -> Any:
     if vif["type"] != model.VIF_TYPE_OVS or vif["vnic_type"] != model.VNIC_TYPE_NORMAL:
         raise exception.NetworkSetupError(
-            f"port {vif['id']} is bound as {vif['type']}/{vif['vnic_type']}; containers"
-            " need a normal port on Open vSwitch (look at the port's binding_host_id and"
-            " at the Neutron agents of that host)"
+            f"port {vif['id']} is bound as {vif['type']}/{vif['vnic_type']};"
+            " containers need a normal port on Open vSwitch (look at the port's"
+            " binding_host_id and at the Neutron agents of that host)"
         )
     converted = os_vif_util.nova_to_osvif_vif(vif)
     # libvirt makes the switch's port for a virtual machine; for us os-vif does.
@@ -148,7 +149,9 @@ def plug(instance: Any, vif: Any, interface: Interface) -> None:
     converted = _osvif(vif)
     made = not privsep.link_exists(interface.tap)
     try:
-        privsep.create_veth(interface.tap, interface.inner, interface.mac, interface.mtu)
+        privsep.create_veth(
+            interface.tap, interface.inner, interface.mac, interface.mtu
+        )
         os_vif.plug(converted, os_vif_util.nova_to_osvif_instance(instance))
     except (os_vif_exception.ExceptionBase, exception.NetworkSetupError) as error:
         if made:
@@ -156,6 +159,11 @@ def plug(instance: Any, vif: Any, interface: Interface) -> None:
         raise exception.NetworkSetupError(
             f"port {interface.port_id} could not be connected: {error}"
         ) from error
+
+
+def is_outside(interface: Interface) -> bool:
+    """Whether the guest's end waits in the host's namespace."""
+    return privsep.link_exists(interface.inner)
 
 
 def unplug(instance: Any, vif: Any) -> None:

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Waiting until Neutron has connected a server's ports."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from nova import exception as nova_exception
+from oslo_log import log as logging
+
+from nova_multi import exception
+
+LOG = logging.getLogger(__name__)
+
+PLUGGED = "network-vif-plugged"
+
+
+def _failed(event_name: str, instance: Any) -> bool:
+    raise exception.NetworkSetupError(
+        f"Neutron could not connect a port of server {instance.uuid}: {event_name}"
+    )
+
+
+@contextlib.contextmanager
+def ports_connected(
+    virtapi: Any,
+    instance: Any,
+    network_info: Sequence[Any],
+    *,
+    timeout: int,
+    fatal: bool,
+) -> Iterator[None]:
+    """Run the body, then wait until Neutron reports the ports as connected.
+
+    Only ports that are not active yet are waited for: an unchanged binding causes no
+    event.
+
+    :param timeout: seconds; 0 does not wait.
+    :param fatal: whether a port that stays unconnected is an error or a warning.
+    :raises NetworkSetupError: a port failed, or took too long.
+    """
+    events = [
+        (PLUGGED, vif["id"])
+        for vif in network_info
+        if vif.get("active", True) is False and timeout
+    ]
+    ended = False
+    try:
+        with virtapi.wait_for_instance_event(
+            instance, events, timeout=timeout, error_callback=_failed
+        ):
+            yield
+            ended = True
+    except nova_exception.InstanceEventTimeout as error:
+        if not ended:
+            raise
+        ports = ", ".join(port for _, port in events)
+        message = (
+            f"Neutron did not report the ports {ports} as connected within {timeout} s;"
+            " look at ovn-controller and the Neutron API of this machine"
+        )
+        if fatal:
+            raise exception.NetworkSetupError(message) from error
+        LOG.warning("%s; going on without", message, instance=instance)

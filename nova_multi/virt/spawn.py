@@ -1,0 +1,352 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The steps of a boot, each with its undo.
+
+::
+
+    image → addresses → folder → create → plug → connect → (wait for Neutron) → start
+
+A step that fails is undone together with those before it, in reverse order; an undo
+that fails is logged and does not keep the others from running. The error that comes out
+names the step, the host and what the engine said, for it is what the user sees as the
+server's fault.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from nova import exception as nova_exception
+from oslo_log import log as logging
+
+from nova_multi import exception
+from nova_multi.virt import configdrive, spec, userdata, vif
+from nova_multi.virt import image as image_module
+from nova_multi.virt.engine import Engine, GuestState, Interface
+
+LOG = logging.getLogger(__name__)
+
+#: Name of the step in which Nova's own network errors come up.
+ADDRESSES = "addresses"
+GUEST_FOLDER = "guest"
+CONFIG_DRIVE_FOLDER = "config-drive"
+NAMES_FILE = "interfaces.json"
+
+
+class BootFailed(exception.NovaMultiError):
+    """A step of a boot failed and all before it was undone.
+
+    :ivar step: its name.
+    """
+
+    def __init__(self, step: str, host: str, cause: BaseException) -> None:
+        super().__init__(f"boot step '{step}' failed on host {host}: {cause}")
+        self.step = step
+
+
+class Steps:
+    """Runs steps and remembers how to undo them.
+
+    :param host: for messages.
+    :param instance: for logs.
+    """
+
+    def __init__(self, host: str, instance: Any) -> None:
+        self._host = host
+        self._instance = instance
+        self._undo: list[tuple[str, Callable[[], Any]]] = []
+
+    @contextlib.contextmanager
+    def step(self, name: str, undo: Callable[[], Any] | None = None) -> Iterator[None]:
+        """One step. Its undo runs also when the step itself fails half-way.
+
+        :param undo: must bear with nothing, half or all of the step being done.
+        :raises BootFailed: after everything was undone.
+        """
+        if undo is not None:
+            self._undo.append((name, undo))
+        started = time.monotonic()
+        try:
+            yield
+        except BootFailed:
+            raise
+        except BaseException as error:
+            self.undo()
+            if not isinstance(error, Exception):
+                raise
+            raise BootFailed(name, self._host, error) from error
+        LOG.debug(
+            "Boot step %s took %.3f s",
+            name,
+            time.monotonic() - started,
+            instance=self._instance,
+        )
+
+    def forget(self) -> None:
+        """Undo nothing of what was done so far."""
+        self._undo.clear()
+
+    def undo(self) -> None:
+        """Undo all steps so far, the last one first."""
+        while self._undo:
+            name, undo = self._undo.pop()
+            try:
+                undo()
+            except Exception:
+                LOG.exception(
+                    "Undoing boot step %s failed", name, instance=self._instance
+                )
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Request:
+    """What Nova asks for with one spawn."""
+
+    context: Any
+    instance: Any
+    image_meta: Any
+    injected_files: Any
+    admin_password: str | None
+    network_info: Any
+    power_on: bool
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Guests:
+    """Where guests are made: collaborators and settings of one compute service.
+
+    :ivar folder_of: folder of an instance on this host.
+    :ivar remove_folder: deletes it, whoever owns what is in it.
+    :ivar wait_for_ports: context manager for (instance, network_info) that at its end
+        waits until Neutron has connected the ports.
+    """
+
+    engine: Engine
+    images: image_module.ImageStore
+    host: str
+    pids_limit: int
+    folder_of: Callable[[Any], str]
+    remove_folder: Callable[[Any], None]
+    wait_for_ports: Callable[..., contextlib.AbstractContextManager[None]]
+
+    # -- boot -----------------------------------------------------------------
+
+    def boot(self, request: Request) -> None:
+        """Make and start a guest, or leave nothing behind.
+
+        :raises BootFailed: another host may do better.
+        :raises nova.exception.BuildAbortException: no other host would either.
+        """
+        steps = Steps(self.host, request.instance)
+        try:
+            self._boot(request, steps)
+        except BootFailed as error:
+            raise _for_nova(error, request.instance) from error
+
+    def _boot(self, request: Request, steps: Steps) -> None:
+        instance, uuid = request.instance, request.instance.uuid
+        with steps.step("image"):
+            key, facts = self.images.ensure(request.context, instance.image_ref)
+        with steps.step(ADDRESSES):
+            # Nova allocates while the image is looked up; this waits for it.
+            network_info = list(request.network_info or ())
+        with steps.step("folder", undo=lambda: self.remove_folder(instance)):
+            interfaces = self.interfaces(instance, network_info)
+            bootstrap = userdata.plan(instance.user_data, instance.key_data, facts)
+            container = spec.container_spec(
+                instance,
+                request.image_meta,
+                key,
+                interfaces,
+                host=self.host,
+                pids_limit=self.pids_limit,
+                **self._folders(request, bootstrap),
+            )
+        with steps.step("create", undo=lambda: self.engine.remove(uuid)):
+            try:
+                self.engine.create(container)
+            except exception.GuestExists:
+                # Not made by this boot: nothing of it may be taken back.
+                steps.forget()
+                raise
+        with (
+            steps.step("network"),
+            self.wait_for_ports(instance, network_info),
+        ):
+            with steps.step("plug", undo=lambda: self.unplug(instance, network_info)):
+                self.plug(instance, network_info, interfaces)
+            if request.power_on:
+                with steps.step("connect"):
+                    self.engine.connect(uuid, interfaces)
+        if request.power_on:
+            with steps.step("start"):
+                self.engine.start(uuid)
+
+    def _folders(
+        self, request: Request, bootstrap: userdata.Bootstrap
+    ) -> dict[str, Any]:
+        instance = request.instance
+        folder = self.folder_of(instance)
+        made: dict[str, Any] = {}
+        if bootstrap:
+            made["guest_folder"] = os.path.join(folder, GUEST_FOLDER)
+            made["bootstrap"] = userdata.write(
+                made["guest_folder"], instance.uuid, bootstrap
+            )
+        if configdrive.required(instance):
+            made["config_drive"] = os.path.join(folder, CONFIG_DRIVE_FOLDER)
+            configdrive.write(
+                made["config_drive"],
+                instance,
+                request.injected_files,
+                request.admin_password,
+                request.network_info,
+            )
+        return made
+
+    # -- network --------------------------------------------------------------
+
+    def interfaces(self, instance: Any, network_info: Any) -> tuple[Interface, ...]:
+        """Interfaces of a server under their lasting names; makes its folder."""
+        ports = [nova_vif["id"] for nova_vif in network_info or ()]
+        return vif.interfaces(network_info or (), self._names(instance, ports))
+
+    def _names(
+        self, instance: Any, ports: Sequence[str], *, keep: bool = False
+    ) -> dict[str, str]:
+        """Names of the interfaces for these ports, kept in the server's folder.
+
+        :param keep: whether other ports keep theirs (one is added to those there).
+        """
+        path = self._names_file(instance)
+        known = vif.load_names(path)
+        others = [port for port in known if keep and port not in ports]
+        names = vif.assign_names([*others, *ports], known)
+        if names != known:
+            vif.save_names(path, names)
+        return names
+
+    def _names_file(self, instance: Any) -> str:
+        folder = self.folder_of(instance)
+        os.makedirs(folder, mode=0o711, exist_ok=True)
+        return os.path.join(folder, NAMES_FILE)
+
+    def _save_names(self, instance: Any, *, without: str) -> None:
+        path = self._names_file(instance)
+        names = vif.load_names(path)
+        if names.pop(without, None):
+            vif.save_names(path, names)
+
+    def plug(
+        self, instance: Any, network_info: Any, interfaces: Sequence[Interface]
+    ) -> None:
+        """Connect the host's ends of all interfaces."""
+        for nova_vif, interface in zip(network_info or (), interfaces, strict=True):
+            vif.plug(instance, nova_vif, interface)
+
+    def unplug(self, instance: Any, network_info: Any) -> None:
+        """Disconnect all ports; one that fails does not keep the others connected.
+
+        :raises NetworkSetupError: at least one is still connected.
+        """
+        errors = []
+        for nova_vif in network_info or ():
+            try:
+                vif.unplug(instance, nova_vif)
+            except exception.NetworkSetupError as error:
+                errors.append(str(error))
+        if errors:
+            raise exception.NetworkSetupError("; ".join(errors))
+
+    def heal_network(self, instance: Any, network_info: Any) -> None:
+        """Connect what should be connected, after a restart of anything.
+
+        A running guest that lost an interface (its inner end waits outside) gets it
+        back; one that does not run gets it when it starts.
+        """
+        interfaces = self.interfaces(instance, network_info)
+        self.plug(instance, network_info, interfaces)
+        lost = [i for i in interfaces if vif.is_outside(i)]
+        if lost and self.engine.guest(instance.uuid).state is GuestState.RUNNING:
+            for interface in lost:
+                LOG.warning(
+                    "Giving %s back to the guest", interface.name, instance=instance
+                )
+                self.engine.attach(instance.uuid, interface)
+
+    def attach(self, instance: Any, nova_vif: Any) -> None:
+        """Add an interface to a guest, or leave it as it was.
+
+        :raises NovaMultiError: from the port or the engine.
+        """
+        interface = self._one_interface(instance, nova_vif)
+        steps = Steps(self.host, instance)
+        with steps.step("plug", undo=lambda: vif.unplug(instance, nova_vif)):
+            vif.plug(instance, nova_vif, interface)
+        with steps.step("attach", undo=lambda: self._detach(instance, interface)):
+            self.engine.attach(instance.uuid, interface)
+
+    def detach(self, instance: Any, nova_vif: Any) -> None:
+        """Take an interface away from a guest and disconnect its port.
+
+        :raises NovaMultiError: it is still there, or its port is still connected.
+        """
+        self._detach(instance, self._one_interface(instance, nova_vif))
+        vif.unplug(instance, nova_vif)
+        self._save_names(instance, without=nova_vif["id"])
+
+    def _detach(self, instance: Any, interface: Interface) -> None:
+        try:
+            self.engine.detach(instance.uuid, interface)
+        except exception.GuestNotFound:
+            LOG.warning("Nothing to detach from: no such guest", instance=instance)
+
+    def _one_interface(self, instance: Any, nova_vif: Any) -> Interface:
+        names = self._names(instance, [nova_vif["id"]], keep=True)
+        (interface,) = vif.interfaces([nova_vif], names)
+        # Its routes beside those of the first interface: the default stays where it is.
+        first = names[nova_vif["id"]] == "eth0"
+        return interface if first else dataclasses.replace(interface, gateways=())
+
+    def start(self, instance: Any, network_info: Any) -> None:
+        """Start a guest that is there, with its network made whole first.
+
+        Whatever fails, the guest stays: a power or network path never removes one.
+        """
+        interfaces = self.interfaces(instance, network_info)
+        self.plug(instance, network_info, interfaces)
+        self.engine.connect(instance.uuid, interfaces)
+        self.engine.start(instance.uuid)
+
+
+#: No other host would do better with these.
+_HOPELESS = (
+    exception.ImageRejected,
+    exception.UserDataRejected,
+    exception.ConfigurationError,
+    nova_exception.ImageNotFound,
+    nova_exception.ImageNotAuthorized,
+)
+#: Nova has ways of its own with these.
+_NOVAS_OWN = (
+    nova_exception.InstanceNotFound,
+    nova_exception.UnexpectedDeletingTaskStateError,
+    nova_exception.BuildAbortException,
+)
+
+
+def _for_nova(error: BootFailed, instance: Any) -> Exception:
+    cause = error.__cause__
+    if isinstance(cause, _NOVAS_OWN):
+        return cause
+    if error.step == ADDRESSES and isinstance(cause, nova_exception.NovaException):
+        return cause
+    if isinstance(cause, _HOPELESS):
+        return nova_exception.BuildAbortException(
+            instance_uuid=instance.uuid, reason=str(error)
+        )
+    return nova_exception.InstanceDeployFailure(reason=str(error))
