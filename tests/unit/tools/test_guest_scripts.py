@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The guests' own shell scripts, run by this machine's /bin/sh."""
+
+import base64
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+GUEST = Path(__file__).parents[3] / "tools/image/root/usr/lib/guest"
+
+
+@pytest.fixture
+def guest(tmp_path: Path) -> Path:
+    """A guest's folders, with metadata."""
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "meta_data.json").write_text(
+        json.dumps({"uuid": "server-1", "hostname": "web.example", "name": "web"})
+    )
+    return tmp_path
+
+
+def call(guest: Path, script: str, *arguments: str) -> str:
+    done = subprocess.run(
+        [shutil.which("sh") or "/bin/sh", GUEST / script, *arguments],
+        env={
+            **os.environ,
+            "GUEST_LIB": str(GUEST),
+            "GUEST_RUN": str(guest / "run"),
+            "GUEST_STATE": str(guest / "state"),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stdout
+
+
+def give(guest: Path, text: str) -> None:
+    (guest / "run/user_data").write_text(text)
+
+
+def test_values_of_the_metadata(guest: Path) -> None:
+    assert call(guest, "metadata", "hostname").strip() == "web.example"
+    assert call(guest, "metadata", "uuid").strip() == "server-1"
+
+
+def test_script_runs_once_per_server(guest: Path) -> None:
+    give(guest, f"#!/bin/sh\necho ran >>{guest}/log\necho said so\n")
+    assert "said so" in call(guest, "user-data")
+    assert call(guest, "user-data") == ""
+    assert (guest / "log").read_text() == "ran\n"
+    # A server made from a snapshot has another identity.
+    (guest / "run/meta_data.json").write_text('{"uuid": "server-2"}')
+    call(guest, "user-data")
+    assert (guest / "log").read_text() == "ran\nran\n"
+
+
+def test_status_is_told(guest: Path) -> None:
+    give(guest, "#!/bin/sh\nexit 3\n")
+    assert "1 ended with status 3" in call(guest, "user-data")
+
+
+def test_multipart(guest: Path) -> None:
+    encoded = base64.b64encode(b"#!/bin/sh\necho second\n").decode()
+    give(
+        guest,
+        "\r\n".join(
+            [
+                'Content-Type: multipart/mixed; boundary="==x=="',
+                "MIME-Version: 1.0",
+                "",
+                "--==x==",
+                "Content-Type: text/x-shellscript",
+                "",
+                "#!/bin/sh",
+                "echo first",
+                "--==x==",
+                "Content-Type: text/cloud-config",
+                "",
+                "#cloud-config",
+                "--==x==",
+                "Content-Type: text/x-shellscript",
+                "Content-Transfer-Encoding: base64",
+                "",
+                encoded,
+                "--==x==--",
+            ]
+        ),
+    )
+    output = call(guest, "user-data")
+    assert output.index("first") < output.index("second")
+    assert "a part that is no script is left out" in output
+
+
+def test_other_user_data_is_left_out(guest: Path) -> None:
+    give(guest, "#cloud-config\nruncmd: []\n")
+    assert "left out" in call(guest, "user-data")

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The containers' packagings: a Docker archive, and two forms for LXD."""
+
+import hashlib
+import json
+import tarfile
+import time
+from io import BytesIO
+from pathlib import Path
+
+from guest_image.errors import run
+
+
+def root_tar(root: Path, target: Path, epoch: int, *, transform: str = "") -> None:
+    """Write a folder's content as a tar archive with sorted names."""
+    run(
+        [
+            "tar",
+            "--create",
+            f"--file={target}",
+            f"--directory={root}",
+            "--sort=name",
+            f"--mtime=@{epoch}",
+            "--clamp-mtime",
+            "--numeric-owner",
+            "--format=posix",
+            "--pax-option=exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime",
+            "--xattrs",
+            *([f"--transform={transform}"] if transform else []),
+            ".",
+        ]
+    )
+
+
+def docker_archive(
+    root: Path, target: Path, *, tag: str, architecture: str, epoch: int
+) -> None:
+    """Write what `docker save` would write for an image of one layer."""
+    layer = target.with_suffix(".layer")
+    root_tar(root, layer, epoch)
+    digest = _sha256(layer)
+    created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(epoch))
+    config = _json(
+        {
+            "architecture": architecture,
+            "os": "linux",
+            "created": created,
+            "config": {
+                "Cmd": ["/sbin/init"],
+                "Env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin"],
+                "WorkingDir": "/",
+            },
+            "history": [{"created": created, "created_by": "tools/build-image"}],
+            "rootfs": {"type": "layers", "diff_ids": [f"sha256:{digest}"]},
+        }
+    )
+    config_name = f"{hashlib.sha256(config).hexdigest()}.json"
+    manifest = _json(
+        [
+            {
+                "Config": config_name,
+                "RepoTags": [tag],
+                "Layers": [f"{digest}/layer.tar"],
+            }
+        ]
+    )
+    with tarfile.open(target, "w", format=tarfile.USTAR_FORMAT) as archive:
+        for name, content in ((config_name, config), ("manifest.json", manifest)):
+            header = _header(name, len(content), epoch)
+            archive.addfile(header, BytesIO(content))
+        header = _header(f"{digest}/layer.tar", layer.stat().st_size, epoch)
+        with layer.open("rb") as stream:
+            archive.addfile(header, stream)
+    layer.unlink()
+
+
+def squashfs(root: Path, target: Path, epoch: int) -> None:
+    """Write the root file system alone; quickly, at little cost in size."""
+    run(
+        [
+            "mksquashfs",
+            root,
+            target,
+            "-noappend",
+            "-quiet",
+            "-no-progress",
+            "-comp",
+            "zstd",
+            "-Xcompression-level",
+            "3",
+        ],
+        # mksquashfs takes the time of the file system from here.
+        environment={"SOURCE_DATE_EPOCH": str(epoch)},
+    )
+
+
+def lxd_unified(root: Path, target: Path, *, architecture: str, epoch: int) -> None:
+    """Write the archive that `lxc image import` takes as one file."""
+    metadata = _json(
+        {
+            "architecture": {"amd64": "x86_64", "arm64": "aarch64"}.get(
+                architecture, architecture
+            ),
+            "creation_date": epoch,
+            "properties": {"os": "debian", "description": "Debian, example guest"},
+        }
+    )
+    plain = target.with_suffix(".plain")
+    root_tar(root, plain, epoch, transform="s,^\\.,rootfs,S")
+    with tarfile.open(plain, "a", format=tarfile.PAX_FORMAT) as archive:
+        archive.addfile(
+            _header("metadata.yaml", len(metadata), epoch), BytesIO(metadata)
+        )
+    run(["zstd", "-q", "-3", "--rm", "-f", plain, "-o", target])
+
+
+def _header(name: str, size: int, epoch: int) -> tarfile.TarInfo:
+    header = tarfile.TarInfo(name)
+    header.size = size
+    header.mtime = epoch
+    header.mode = 0o644
+    return header
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
