@@ -5,7 +5,10 @@
 from __future__ import annotations
 
 import concurrent.futures
+import os
 import re
+import shlex
+import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -128,16 +131,23 @@ class Service:
                 "--init-groups",
                 *command["argv"],
             ]
-            code, out, err = self._module.run_command(
+            # Not the module's own run_command: it changes the process' environment,
+            # and services run in parallel.
+            done = subprocess.run(
                 words,
-                environ_update=command.get("environment") or {},
+                env={**os.environ, **(command["environment"] or {})},
                 cwd="/",
-                handle_exceptions=False,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                check=False,
             )
-            if code not in (command.get("ok") or [0]):
-                tail = "\n".join((out + err).strip().splitlines()[-_TAIL_LINES:])
+            if done.returncode not in (command["ok"] or [0]):
+                tail = "\n".join(done.stdout.strip().splitlines()[-_TAIL_LINES:])
                 raise RuntimeError(
-                    f"{self.name}: {' '.join(command['argv'])} gave {code}:\n{tail}"
+                    f"{self.name}: {shlex.join(command['argv'])} gave "
+                    f"{done.returncode}:\n{tail}"
                 )
 
     def _rows(self, schema: str, query: str) -> tuple[tuple[Any, ...], ...]:
@@ -198,7 +208,7 @@ def _argument_spec() -> dict[str, Any]:
                     "required": True,
                     "options": {
                         "argv": {**words, "required": True},
-                        "environment": {"type": "dict"},
+                        "environment": {"type": "dict", "no_log": True},
                         "ok": {"type": "list", "elements": "int"},
                     },
                 },
