@@ -70,6 +70,7 @@ class ContainerDriver(driver.ComputeDriver):
     def __init__(self, virtapi: Any) -> None:
         super().__init__(virtapi)
         conf_base.register_opts(CONF)
+        self._host: str = CONF.host
         self.engine = self.make_engine()
         self.images = image.ImageStore(
             self.engine,
@@ -81,13 +82,13 @@ class ContainerDriver(driver.ComputeDriver):
         self.guests = spawn.Guests(
             engine=self.engine,
             images=self.images,
-            host=CONF.host,
+            host=self._host,
             pids_limit=CONF.nova_multi.pids_limit,
             folder_of=self._folder_of,
             remove_folder=self._remove_folder,
             wait_for_ports=self._wait_for_ports,
         )
-        self._status = host_module.ServiceStatus(CONF.host, virtapi)
+        self._status = host_module.ServiceStatus(self._host, virtapi)
         self._node_uuid: str | None = None
 
     def make_engine(self) -> Engine:
@@ -112,12 +113,12 @@ class ContainerDriver(driver.ComputeDriver):
         )
 
     def get_available_nodes(self, refresh: bool = False) -> list[str]:
-        return [CONF.host]
+        return [self._host]
 
     def get_nodenames_by_uuid(self, refresh: bool = False) -> dict[str, str]:
         if self._node_uuid is None:
             self._node_uuid = str(virt_node.get_local_node_uuid())
-        return {self._node_uuid: CONF.host}
+        return {self._node_uuid: self._host}
 
     def get_available_resource(self, nodename: str) -> dict[str, Any]:
         info = self._engine_info()
@@ -372,7 +373,7 @@ class ContainerDriver(driver.ComputeDriver):
     def manage_image_cache(self, context: Any, all_instances: Any) -> None:
         if not CONF.image_cache.remove_unused_base_images:
             return
-        used = {i.image_ref for i in all_instances if i.host == CONF.host}
+        used = {i.image_ref for i in all_instances if i.host == self._host}
         age = CONF.image_cache.remove_unused_original_minimum_age_seconds
         self.images.evict(used, age)
 
