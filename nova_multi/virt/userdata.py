@@ -59,7 +59,7 @@ def decode(user_data: str | None) -> bytes:
     if not user_data:
         return b""
     try:
-        data = base64.b64decode(user_data)
+        data = base64.b64decode("".join(user_data.split()), validate=True)
         if data.startswith(b"\x1f\x8b"):
             with gzip.GzipFile(fileobj=io.BytesIO(data)) as packed:
                 data = packed.read(MAX_UNPACKED + 1)

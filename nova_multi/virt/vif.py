@@ -136,6 +136,7 @@ def _osvif(vif: Any) -> Any:
             " binding_host_id and at the Neutron agents of that host)"
         )
     converted = os_vif_util.nova_to_osvif_vif(vif)
+    converted.vif_name = tap_name(vif["id"])
     # libvirt makes the switch's port for a virtual machine; for us os-vif does.
     converted.port_profile.create_port = True
     return converted

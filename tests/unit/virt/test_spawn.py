@@ -1,0 +1,342 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A boot, step by step: each failure leaves nothing and tells step and host."""
+
+import contextlib
+import json
+import os
+import shutil
+from types import SimpleNamespace
+from unittest import mock
+
+import pytest
+from nova import exception as nova_exception
+
+from nova_multi import exception
+from nova_multi.virt import spawn
+from nova_multi.virt.engine import (
+    ContainerState,
+    GuestState,
+    ImageFacts,
+    ImageKey,
+)
+from tests.unit.virt.test_vif import PORT_A, PORT_B, nova_vif, subnet
+
+HOST = "node-docker"
+KEY = ImageKey("image-1", "abc")
+FACTS = ImageFacts(shell=True, cloud_init=False)
+SCRIPT = "IyEvYmluL3NoCg=="  # "#!/bin/sh\n"
+
+
+class Host:
+    """A machine on which everything leaves a trace, and anything can fail once."""
+
+    def __init__(self, root):
+        self.root = root
+        self.guests = {}
+        self.ports = set()
+        self.calls = []
+        self.fail_at = {}
+        self.engine = self
+        self.images = SimpleNamespace(ensure=self._ensure)
+
+    def trace(self):
+        return (dict(self.guests), set(self.ports), sorted(os.listdir(self.root)))
+
+    def _at(self, name):
+        self.calls.append(name)
+        error = self.fail_at.pop(name, None)
+        if error is not None:
+            raise error
+
+    def _ensure(self, context, image_id):
+        self._at("image")
+        return KEY, FACTS
+
+    # the engine
+    def create(self, container):
+        if container.uuid in self.guests:
+            raise exception.GuestExists(container.uuid)
+        self.guests[container.uuid] = container
+        self._at("create")
+
+    def connect(self, uuid, interfaces):
+        self._at("connect")
+
+    def start(self, uuid):
+        self._at("start")
+
+    def remove(self, uuid):
+        self._at("remove")
+        self.guests.pop(uuid, None)
+
+    def attach(self, uuid, interface):
+        self._at("attach")
+
+    def detach(self, uuid, interface):
+        self._at("detach")
+
+    def guest(self, uuid):
+        return ContainerState(uuid, "n", GuestState.RUNNING)
+
+    # the node
+    def plug(self, instance, vif, interface):
+        self.ports.add(vif["id"])
+        self._at(f"plug {interface.name}")
+
+    def unplug(self, instance, vif):
+        self._at("unplug")
+        self.ports.discard(vif["id"])
+
+    def folder_of(self, instance):
+        return os.path.join(self.root, instance.uuid)
+
+    def remove_folder(self, instance):
+        self._at("remove folder")
+        shutil.rmtree(self.folder_of(instance), ignore_errors=True)
+
+    @contextlib.contextmanager
+    def wait_for_ports(self, instance, network_info):
+        yield
+        self._at("wait")
+
+
+@pytest.fixture
+def host(tmp_path, monkeypatch):
+    made = Host(str(tmp_path))
+    monkeypatch.setattr(spawn.vif, "plug", made.plug)
+    monkeypatch.setattr(spawn.vif, "unplug", made.unplug)
+    monkeypatch.setattr(spawn.vif, "is_outside", lambda interface: False)
+    monkeypatch.setattr(spawn.configdrive, "required", lambda instance: True)
+    monkeypatch.setattr(spawn.configdrive, "write", lambda *a: made._at("config drive"))
+    return made
+
+
+@pytest.fixture
+def guests(host):
+    return spawn.Guests(
+        engine=host,
+        images=host.images,
+        host=HOST,
+        pids_limit=100,
+        folder_of=host.folder_of,
+        remove_folder=host.remove_folder,
+        wait_for_ports=host.wait_for_ports,
+    )
+
+
+@pytest.fixture
+def instance():
+    return SimpleNamespace(
+        uuid="0b5fbd67-7a4b-4d31-9e54-b52e3ccd4d4d",
+        name="instance-00000001",
+        hostname="web",
+        image_ref="image-1",
+        user_data=SCRIPT,
+        key_data=None,
+        flavor=SimpleNamespace(vcpus=1, memory_mb=64, root_gb=1, extra_specs={}),
+    )
+
+
+@pytest.fixture
+def network_info():
+    return [
+        nova_vif(PORT_A, subnet("10.0.0.0/24", "10.0.0.1", "10.0.0.7")),
+        nova_vif(PORT_B, subnet("10.1.0.0/24", "10.1.0.1", "10.1.0.7")),
+    ]
+
+
+@pytest.fixture
+def request_(instance, network_info):
+    meta = SimpleNamespace(properties={})
+    return spawn.Request(None, instance, meta, [], None, network_info, True)
+
+
+def test_the_order_of_a_boot(guests, host, request_):
+    guests.boot(request_)
+    assert host.calls == [
+        "image",
+        "config drive",
+        "create",
+        "plug eth0",
+        "plug eth1",
+        "connect",
+        "wait",
+        "start",
+    ]
+    (container,) = host.guests.values()
+    assert container.bootstrap == "/var/lib/nova-multi/bootstrap.sh"
+    assert [m.target for m in container.mounts] == [
+        "/var/lib/nova-multi",
+        "/var/lib/cloud/seed/config_drive",
+    ]
+
+
+STEPS = {
+    "image": "image",
+    "config drive": "folder",
+    "create": "create",
+    "plug eth0": "plug",
+    "plug eth1": "plug",
+    "connect": "connect",
+    "wait": "network",
+    "start": "start",
+}
+
+
+@pytest.mark.parametrize("point", STEPS)
+def test_a_failing_step_leaves_nothing_and_tells(guests, host, request_, point):
+    host.fail_at[point] = exception.EngineError("the engine's own words")
+    with pytest.raises(nova_exception.InstanceDeployFailure) as caught:
+        guests.boot(request_)
+    assert host.trace() == ({}, set(), [])
+    for words in (f"'{STEPS[point]}'", HOST, "the engine's own words"):
+        assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("undo", ["remove", "unplug", "remove folder"])
+def test_an_undo_that_fails_does_not_stop_the_others(guests, host, request_, undo):
+    host.fail_at.update(
+        {
+            "start": exception.EngineError("the first error"),
+            undo: exception.EngineError("the second error"),
+        }
+    )
+    with pytest.raises(nova_exception.InstanceDeployFailure, match="the first error"):
+        guests.boot(request_)
+    assert {"remove", "unplug", "remove folder"} <= set(host.calls)
+
+
+def test_a_port_that_fails_to_unplug_does_not_keep_the_others(
+    guests, host, instance, network_info
+):
+    host.ports = {PORT_A, PORT_B}
+    host.fail_at["unplug"] = exception.NetworkSetupError("busy")
+    with pytest.raises(exception.NetworkSetupError, match="busy"):
+        guests.unplug(instance, network_info)
+    assert host.ports == {PORT_A}
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        exception.ImageRejected("x"),
+        exception.UserDataRejected("x"),
+        nova_exception.ImageNotAuthorized(image_id="i"),
+    ],
+)
+def test_hopeless_errors_are_not_tried_elsewhere(guests, host, request_, error):
+    host.fail_at["image"] = error
+    with pytest.raises(nova_exception.BuildAbortException, match=HOST):
+        guests.boot(request_)
+
+
+def test_a_bad_user_data_is_refused_before_anything_is_made(guests, host, request_):
+    request_.instance.user_data = "I2Nsb3VkLWNvbmZpZwo="
+    with pytest.raises(nova_exception.BuildAbortException, match="cloud-init"):
+        guests.boot(request_)
+    assert host.trace() == ({}, set(), [])
+    assert "create" not in host.calls
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        nova_exception.InstanceNotFound(instance_id="x"),
+        nova_exception.UnexpectedDeletingTaskStateError(
+            instance_uuid="x", expected={}, actual={}
+        ),
+    ],
+)
+def test_a_server_deleted_meanwhile_is_novas_business(guests, host, request_, error):
+    host.fail_at["wait"] = error
+    with pytest.raises(type(error)):
+        guests.boot(request_)
+    assert host.trace() == ({}, set(), [])
+
+
+def test_an_existing_guest_of_that_uuid_is_not_undone(guests, host, request_):
+    host.guests[request_.instance.uuid] = "the first one"
+    with pytest.raises(nova_exception.InstanceDeployFailure):
+        guests.boot(request_)
+    assert host.guests == {request_.instance.uuid: "the first one"}
+    assert "remove" not in host.calls
+
+
+def test_neutrons_errors_while_allocating_stay_novas_own(guests, host, request_):
+    class Failing:
+        def __iter__(self):
+            raise nova_exception.NoMoreFixedIps(net="n")
+
+    bad = spawn.Request(
+        None, request_.instance, request_.image_meta, [], None, Failing(), True
+    )
+    with pytest.raises(nova_exception.NoMoreFixedIps):
+        guests.boot(bad)
+
+
+def test_a_shut_off_boot_has_no_network_that_answers(guests, host, request_):
+    off = spawn.Request(
+        None,
+        request_.instance,
+        request_.image_meta,
+        [],
+        None,
+        request_.network_info,
+        False,
+    )
+    guests.boot(off)
+    assert "connect" not in host.calls
+    assert "start" not in host.calls
+
+
+def test_a_failed_start_keeps_the_guest(guests, host, request_, network_info):
+    guests.boot(request_)
+    host.fail_at["start"] = exception.EngineError("no")
+    with pytest.raises(exception.EngineError):
+        guests.start(request_.instance, network_info)
+    assert request_.instance.uuid in host.guests
+    assert "remove" not in host.calls
+
+
+def names(host, instance):
+    path = os.path.join(host.folder_of(instance), spawn.NAMES_FILE)
+    with open(path, encoding="utf-8") as source:
+        return json.load(source)
+
+
+def test_attach_and_detach_keep_names(guests, host, request_, network_info):
+    instance = request_.instance
+    guests.boot(request_)
+    guests.detach(instance, network_info[0])
+    assert names(host, instance) == {PORT_B: "eth1"}
+    third = nova_vif("cccc", subnet("10.2.0.0/24", "10.2.0.1", "10.2.0.7"))
+    guests.attach(instance, third)
+    assert names(host, instance) == {PORT_B: "eth1", "cccc": "eth0"}
+    assert host.ports == {PORT_B, "cccc"}
+
+
+def test_a_failed_attach_is_undone(guests, host, request_):
+    guests.boot(request_)
+    third = nova_vif("cccc", subnet("10.2.0.0/24", None, "10.2.0.7"))
+    host.fail_at["attach"] = exception.EngineError("no")
+    with pytest.raises(spawn.BootFailed):
+        guests.attach(request_.instance, third)
+    assert host.ports == {PORT_A, PORT_B}
+    assert host.calls[-2:] == ["detach", "unplug"]
+
+
+def test_detaching_from_a_lost_guest_frees_the_port(guests, host, request_):
+    guests.boot(request_)
+    host.fail_at["detach"] = exception.GuestNotFound("gone")
+    guests.detach(request_.instance, request_.network_info[0])
+    assert host.ports == {PORT_B}
+
+
+def test_healing_gives_a_lost_interface_back(guests, host, request_, monkeypatch):
+    guests.boot(request_)
+    monkeypatch.setattr(spawn.vif, "is_outside", lambda i: i.name == "eth1")
+    attach = mock.Mock()
+    monkeypatch.setattr(host, "attach", attach)
+    guests.heal_network(request_.instance, request_.network_info)
+    (call,) = attach.call_args_list
+    assert call.args[1].name == "eth1"
