@@ -126,12 +126,12 @@ class _Builder:
             _describe(
                 target,
                 "lxd",
-                properties={**_container_properties("lxd"), "lxd_image_type": "rootfs"},
+                properties=_container_properties("lxd"),
             )
         ]
 
     def _lxd_unified(self) -> list[Image]:
-        target = self._scratch / f"{self._recipe.name}-lxd-unified.tar.zst"
+        target = self._scratch / f"{self._recipe.name}-lxd-unified.tar.gz"
         containers.lxd_unified(
             self._root,
             target,
@@ -142,10 +142,7 @@ class _Builder:
             _describe(
                 target,
                 "lxd",
-                properties={
-                    **_container_properties("lxd"),
-                    "lxd_image_type": "unified",
-                },
+                properties=_container_properties("lxd"),
             )
         ]
 

@@ -11,25 +11,31 @@ from pathlib import Path
 from guest_image.errors import run
 
 
-def root_tar(root: Path, target: Path, epoch: int, *, transform: str = "") -> None:
-    """Write a folder's content as a tar archive with sorted names."""
+def root_tar(root: Path, target: Path, epoch: int) -> None:
+    """Write a folder's content as a tar archive."""
     run(
         [
             "tar",
             "--create",
             f"--file={target}",
+            *_tar_options(epoch),
             f"--directory={root}",
-            "--sort=name",
-            f"--mtime=@{epoch}",
-            "--clamp-mtime",
-            "--numeric-owner",
-            "--format=posix",
-            "--pax-option=exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime",
-            "--xattrs",
-            *([f"--transform={transform}"] if transform else []),
             ".",
         ]
     )
+
+
+def _tar_options(epoch: int) -> list[str]:
+    """What makes the bytes depend on nothing but the content."""
+    return [
+        "--sort=name",
+        f"--mtime=@{epoch}",
+        "--clamp-mtime",
+        "--numeric-owner",
+        "--format=posix",
+        "--pax-option=exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime",
+        "--xattrs",
+    ]
 
 
 def docker_archive(
@@ -96,22 +102,35 @@ def squashfs(root: Path, target: Path, epoch: int) -> None:
 
 def lxd_unified(root: Path, target: Path, *, architecture: str, epoch: int) -> None:
     """Write the archive that `lxc image import` takes as one file."""
-    metadata = _json(
-        {
-            "architecture": {"amd64": "x86_64", "arm64": "aarch64"}.get(
-                architecture, architecture
-            ),
-            "creation_date": epoch,
-            "properties": {"os": "debian", "description": "Debian, example guest"},
-        }
-    )
-    plain = target.with_suffix(".plain")
-    root_tar(root, plain, epoch, transform="s,^\\.,rootfs,S")
-    with tarfile.open(plain, "a", format=tarfile.PAX_FORMAT) as archive:
-        archive.addfile(
-            _header("metadata.yaml", len(metadata), epoch), BytesIO(metadata)
+    plain = target.with_suffix("")
+    metadata = plain.with_name("metadata.yaml")
+    metadata.write_bytes(
+        _json(  # which is YAML as well
+            {
+                "architecture": {"amd64": "x86_64", "arm64": "aarch64"}.get(
+                    architecture, architecture
+                ),
+                "creation_date": epoch,
+                "properties": {"os": "debian", "description": "Example guest"},
+            }
         )
-    run(["zstd", "-q", "-3", "--rm", "-f", plain, "-o", target])
+    )
+    metadata.chmod(0o644)
+    run(
+        [
+            "tar",
+            "--create",
+            f"--file={plain}",
+            *_tar_options(epoch),
+            r"--transform=s,^\.,rootfs,S",
+            f"--directory={metadata.parent}",
+            metadata.name,
+            f"--directory={root}",
+            ".",
+        ]
+    )
+    metadata.unlink()
+    run(["gzip", "--no-name", "--fast", plain])
 
 
 def _header(name: str, size: int, epoch: int) -> tarfile.TarInfo:
