@@ -9,6 +9,7 @@ import os
 import re
 import shlex
 import subprocess
+import sysconfig
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ description:
   - A schema's own version table is compared with the heads of the migrations that
     are installed. Only where they differ, or a file or row that the commands make is
     missing, the commands run; services in parallel, the commands of one in order.
-  - Runs with a Python that has PyMySQL.
+  - Runs with the services' own Python, which has PyMySQL too.
 options:
   database:
     description: Address and port of the server.
@@ -31,7 +32,8 @@ options:
   services:
     description: >-
       For each service its name, the system account that runs its commands, an
-      account of the database, its schemas (name and folder of migrations), commands
+      account of the database, its schemas (name, and migrations below
+      the Python's packages), commands
       and their environment. `files` are made by the commands; `rows` are queries
       that must find something.
     required: true
@@ -70,11 +72,12 @@ def heads(sources: Iterable[str]) -> set[str]:
     return revisions - followed
 
 
-def installed_heads(folder: Path) -> set[str]:
-    """The heads of the migrations below a folder.
+def installed_heads(migrations: str) -> set[str]:
+    """The heads of the migrations below a folder of this Python's packages.
 
     :raises LookupError: there are none, which can't be right.
     """
+    folder = Path(sysconfig.get_path("purelib"), migrations)
     found = heads(
         path.read_text(encoding="utf-8") for path in sorted(folder.rglob("*.py"))
     )
@@ -100,7 +103,7 @@ class Service:
             if not Path(path).exists()
         ]
         for schema in entry["schemas"]:
-            wanted = installed_heads(Path(schema["migrations"]))
+            wanted = installed_heads(schema["migrations"])
             present = {
                 row[0]
                 for row in self._rows(
