@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a machine is and can do: the variable `nm` of the roles."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from . import kvm, paths
+
+_NET = Path("/sys/class/net")
+
+
+def facts() -> dict[str, Any]:
+    """Everything that roles ask about; takes well under a second."""
+    interface = outer_interface()
+    return {
+        "hostname": socket.gethostname().split(".")[0],
+        "init": "systemd" if Path("/run/systemd/system").is_dir() else "supervisor",
+        "kvm": kvm.works(),
+        "kvm_device": Path("/dev/kvm").exists(),
+        "datapath": datapath(),
+        "cgroup": 2 if Path("/sys/fs/cgroup/cgroup.controllers").exists() else 1,
+        "outer_interface": interface,
+        "mtu": mtu(interface),
+        "memory_mb": memory_mb(),
+        "vcpus": len(os.sched_getaffinity(0)),
+        "disk_gb": disk_gb(),
+        "distribution": " ".join(distribution()),
+    }
+
+
+def distribution(path: Path = Path("/etc/os-release")) -> tuple[str, str]:
+    """ID and VERSION_ID of os-release, empty where unknown."""
+    values = {}
+    try:
+        for line in path.read_text().splitlines():
+            key, _, value = line.partition("=")
+            values[key] = value.strip("\"'")
+    except OSError:
+        pass
+    return values.get("ID", ""), values.get("VERSION_ID", "")
+
+
+def datapath() -> str:
+    """"system" where the kernel has Open vSwitch, else "netdev" (in user space)."""
+    loaded = Path("/sys/module/openvswitch")
+    modprobe = shutil.which("modprobe", path="/usr/sbin:/sbin:/usr/bin:/bin")
+    if not loaded.exists() and modprobe:
+        subprocess.run([modprobe, "--quiet", "openvswitch"], check=False)
+    return "system" if loaded.exists() else "netdev"
+
+
+def outer_interface(routes: Path = Path("/proc/net/route")) -> str:
+    """The interface of the IPv4 default route; empty where there is none."""
+    best: tuple[int, str] | None = None
+    for line in routes.read_text().splitlines()[1:]:
+        name, destination, _, flags, _, _, metric, mask = line.split()[:8]
+        up = int(flags, 16) & 1
+        if destination == "00000000" and mask == "00000000" and up:
+            best = min(best or (int(metric), name), (int(metric), name))
+    return best[1] if best else ""
+
+
+def mtu(interface: str) -> int:
+    """Of an interface, in bytes; 1500 where there is no such interface."""
+    try:
+        return int((_NET / interface / "mtu").read_text())
+    except OSError:
+        return 1500
+
+
+def memory_mb(meminfo: Path = Path("/proc/meminfo")) -> int:
+    for line in meminfo.read_text().splitlines():
+        if line.startswith("MemTotal:"):
+            return int(line.split()[1]) // 1024
+    return 0
+
+
+def disk_gb(path: Path = paths.STATE) -> int:
+    """Size of the file system that will hold the state, in GiB."""
+    while not path.exists():
+        path = path.parent
+    return shutil.disk_usage(path).total // 2**30

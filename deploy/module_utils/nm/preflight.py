@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Everything that would keep the deployment from working here, found beforehand."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from . import detect, manifest, paths, ports
+
+# Distribution and version on which the whole has been proved.
+SUPPORTED = {("debian", "12")}
+
+_SCALAR = re.compile(r"^([a-z][a-z0-9_]*): *([0-9]+)$", re.MULTILINE)
+
+
+def check(deploy: Path, inventory: Path, extra_vars: Iterable[str]) -> list[str]:
+    """All faults of this machine at once; none if the deployment can begin."""
+    numbers = variables(inventory, extra_vars)
+    faults = [
+        *_check_root(os.geteuid()),
+        *check_system(detect.distribution()),
+        *check_memory(detect.memory_mb(), numbers["required_memory_mb"]),
+        *_check_disk(numbers["required_disk_gb"]),
+        *_check_hostname(socket.gethostname()),
+        *_check_bridges(),
+    ]
+    if os.geteuid() == 0:
+        # Only root sees whose the ports are.
+        wanted = {
+            value: name for name, value in numbers.items() if name.endswith("_port")
+        }
+        faults += check_ports(wanted, ports.listeners(set(wanted)))
+    if not manifest.entries():
+        faults += _check_mirror()
+    return faults
+
+
+def variables(inventory: Path, extra_vars: Iterable[str]) -> dict[str, int]:
+    """The inventory's plain numbers.
+
+    Without a YAML parser, which a bare Debian does not have: a number in a line of its
+    own is all that is looked for.
+    """
+    numbers: dict[str, int] = {"required_memory_mb": 0, "required_disk_gb": 0}
+    for path in sorted((inventory / "group_vars" / "all").glob("*.yml")):
+        for name, value in _SCALAR.findall(path.read_text()):
+            numbers[name] = int(value)
+    for assignment in extra_vars:
+        name, _, value = assignment.partition("=")
+        if value.isdigit():
+            numbers[name] = int(value)
+    return numbers
+
+
+def check_system(distribution: tuple[str, str]) -> list[str]:
+    if distribution in SUPPORTED:
+        return []
+    names = ", ".join(f"{name} {version}" for name, version in sorted(SUPPORTED))
+    found = " ".join(distribution).strip() or "an unknown system"
+    return [f"this is {found}; supported: {names}"]
+
+
+def check_memory(present_mb: int, required_mb: int) -> list[str]:
+    if present_mb >= required_mb:
+        return []
+    return [f"{present_mb} MB of memory; the cloud needs {required_mb} MB"]
+
+
+def check_ports(
+    wanted: Mapping[int, str], listeners: Iterable[ports.Listener]
+) -> list[str]:
+    """Ports that others hold, with who it is and which variable moves ours."""
+    return [
+        f"port {listener.port} is taken by "
+        + (
+            f"{listener.name} (process {listener.pid})"
+            if listener.pid
+            else "a process that cannot be seen from here"
+        )
+        + f"; end it, or set {wanted[listener.port]} in the inventory"
+        for listener in listeners
+        if not listener.ours
+    ]
+
+
+def _check_root(uid: int) -> list[str]:
+    return [] if uid == 0 else ["not root; run it with sudo"]
+
+
+def _check_disk(required_gb: int) -> list[str]:
+    if manifest.entries():
+        return []  # what it takes, it has taken already
+    path = paths.STATE
+    while not path.exists():
+        path = path.parent
+    free = shutil.disk_usage(path).free // 2**30
+    if free >= required_gb:
+        return []
+    return [f"{free} GB of disk are free at {path}; the cloud needs {required_gb} GB"]
+
+
+def _check_hostname(name: str) -> list[str]:
+    try:
+        socket.getaddrinfo(name, None)
+    except OSError:
+        return [
+            f"the node's name {name} does not resolve; add it to /etc/hosts "
+            f"(127.0.1.1 {name})"
+        ]
+    return []
+
+
+def _check_bridges() -> list[str]:
+    """A br-int or br-ex that is none of ours: another cloud lives here."""
+    mine = any(entry["kind"] == "ovs_bridge" for entry in manifest.entries())
+    if mine or manifest.entries():
+        return []
+    return [
+        f"there is a network interface {name} already, which the cloud's network "
+        "would take over; is another cloud on this machine?"
+        for name in ("br-int", "br-ex")
+        if Path("/sys/class/net", name).exists()
+    ]
+
+
+def _check_mirror() -> list[str]:
+    """Whether apt knows, or can be told, where Debian's packages come from."""
+    apt = shutil.which("apt-get", path="/usr/bin:/bin")
+    if apt is None:
+        return ["there is no apt-get"]
+    done = subprocess.run(
+        [apt, "indextargets", "--format", "$(REPO_URI)"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    uris = sorted({line for line in done.stdout.splitlines() if line})
+    if not uris:
+        return ["apt has no source of packages; see /etc/apt/sources.list.d"]
+    return []
