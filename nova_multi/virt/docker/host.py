@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the daemon and its machine are like: version, storage, id ranges, limits."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from nova_multi.virt.docker import mapping
+from nova_multi.virt.engine import EngineInfo
+
+_GIB = 1024**3
+#: The daemon appends the owner of a remapped data root to its folder's name.
+_REMAPPED = re.compile(r"/(\d+)\.(\d+)$")
+
+
+def guest_root(info: Mapping[str, Any]) -> tuple[int, int]:
+    """User and group of the host that are root in guests.
+
+    :param info: answer of ``GET /info``.
+    """
+    if "name=userns" not in info.get("SecurityOptions", ()):
+        return 0, 0
+    found = _REMAPPED.search(info["DockerRootDir"])
+    return (int(found[1]), int(found[2])) if found else (0, 0)
+
+
+def disk_limits(info: Mapping[str, Any], mounts: Iterable[str]) -> bool:
+    """Whether the storage driver takes a size for a guest.
+
+    :param mounts: lines of ``/proc/self/mounts``.
+    """
+    driver = info["Driver"]
+    if driver in ("btrfs", "zfs", "devicemapper"):
+        return True
+    if driver != "overlay2":
+        return False
+    root = info["DockerRootDir"]
+    best: tuple[str, str, str] = ("", "", "")
+    for line in mounts:
+        _, point, kind, options, *_ = line.split()
+        above = (root + "/").startswith(point.rstrip("/") + "/")
+        if above and len(point) >= len(best[0]):
+            best = (point, kind, options)
+    quotas = {"prjquota", "pquota"} & set(best[2].split(","))
+    return best[1] == "xfs" and bool(quotas)
+
+
+def disk_space(path: str) -> tuple[int, int]:
+    """Size and free part in bytes of the file system that holds ``path``.
+
+    The daemon's own folder is closed to the compute's user; the nearest open one above
+    it tells the same unless a mount lies between.
+    """
+    while True:
+        try:
+            found = os.statvfs(path)
+        except (PermissionError, FileNotFoundError):
+            if path == "/":
+                raise
+            path = os.path.dirname(path)
+            continue
+        return found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize
+
+
+def engine_info(info: Mapping[str, Any]) -> EngineInfo:
+    """The daemon's answer as our values."""
+    total, free = disk_space(info["DockerRootDir"])
+    with open("/proc/self/mounts", encoding="utf-8") as mounts:
+        limits = disk_limits(info, mounts)
+    root = guest_root(info)
+    return EngineInfo(
+        name="docker",
+        version=mapping.version(info["ServerVersion"]),
+        storage=info["Driver"],
+        disk_limits=limits,
+        disk_total_gb=total // _GIB,
+        disk_free_gb=free // _GIB,
+        settings={
+            "version": info["ServerVersion"],
+            "data root": info["DockerRootDir"],
+            "cgroup": info.get("CgroupVersion", "1"),
+            "user namespaces": f"root is {root[0]}:{root[1]}" if root[0] else "no",
+            "live restore": "yes" if info.get("LiveRestoreEnabled") else "no",
+            "disk limits": "yes" if limits else "no",
+        },
+    )
