@@ -64,7 +64,7 @@ def _interface(vif: Any, name: str, families: set[int]) -> Interface:
     routes: list[Route] = []
     nameservers: list[str] = []
     for subnet in vif["network"]["subnets"]:
-        prefix = ipaddress.ip_network(subnet["cidr"]).prefixlen
+        prefix = ipaddress.ip_interface(subnet["cidr"]).network.prefixlen
         addresses += [f"{ip['address']}/{prefix}" for ip in subnet["ips"]]
         gateway = (subnet["gateway"] or {}).get("address")
         if gateway:
