@@ -312,6 +312,20 @@ class ContainerDriver(driver.ComputeDriver):
         with _translated(instance):
             self.engine.unpause(instance.uuid)
 
+    def check_can_live_migrate_destination(
+        self,
+        context: Any,
+        instance: Any,
+        src_compute_info: Any,
+        dst_compute_info: Any,
+        block_migration: bool = False,
+        disk_over_commit: bool = False,
+    ) -> Any:
+        # Refused here, before the conductor has bound a port anywhere.
+        raise nova_exception.MigrationPreCheckError(
+            reason=f"{self.hypervisor_type} containers can't be migrated live"
+        )
+
     # -- network --------------------------------------------------------------
 
     def plug_vifs(self, instance: Any, network_info: Any) -> None:

@@ -9,12 +9,13 @@ from __future__ import annotations
 from typing import Any
 
 import nova.conf
-from nova.compute import build_results, manager
+from nova.compute import build_results
 from nova.network import constants
 from nova.network import model as network_model
 from oslo_log import log as logging
 
 from nova_multi.conf import network as network_conf
+from nova_multi.virt import refusals
 from nova_multi.virt.chassis import ChassisMap
 from nova_multi.virt.network_api import ChassisNetworkAPI
 
@@ -27,7 +28,7 @@ _BROKEN_VIF_TYPES = (
 )
 
 
-class ComputeManager(manager.ComputeManager):
+class ComputeManager(refusals.Refusals):
     """ComputeManager whose ports are bound to the node's OVN chassis."""
 
     def __init__(self, compute_driver: Any = None, *args: Any, **kwargs: Any) -> None:
@@ -66,14 +67,47 @@ class ComputeManager(manager.ComputeManager):
         )
 
     def _do_build_and_run_instance(
-        self, context: Any, instance: Any, *args: Any, **kwargs: Any
+        self,
+        context: Any,
+        instance: Any,
+        image: Any,
+        request_spec: Any,
+        filter_properties: Any,
+        admin_password: Any,
+        injected_files: Any,
+        requested_networks: Any,
+        security_groups: Any,
+        block_device_mapping: Any,
+        node: Any = None,
+        limits: Any = None,
+        host_list: Any = None,
+        accel_uuids: Any = None,
     ) -> Any:
-        """Build, and leave no allocation when a policy refused and no host is left.
+        """Build; where no other host is left to try, say why it failed here.
 
-        Nova deletes the allocation of every build that fails except this one, which
+        Nova would hand the server back to the conductor, which has no host either and
+        replaces this host's reason by "exhausted all hosts". And Nova deletes the
+        allocation of every build that fails except one that a policy refused, which
         keeps the room taken until somebody deletes the server.
         """
-        result = super()._do_build_and_run_instance(context, instance, *args, **kwargs)
+        if host_list is not None and not host_list:
+            filter_properties = {**(filter_properties or {}), "retry": None}
+        result = super()._do_build_and_run_instance(
+            context,
+            instance,
+            image,
+            request_spec,
+            filter_properties,
+            admin_password,
+            injected_files,
+            requested_networks,
+            security_groups,
+            block_device_mapping,
+            node=node,
+            limits=limits,
+            host_list=host_list,
+            accel_uuids=accel_uuids,
+        )
         if result == build_results.FAILED_BY_POLICY:
             self.reportclient.delete_allocation_for_instance(
                 context, instance.uuid, force=True
