@@ -15,14 +15,18 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+import stat
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 # Seconds for any one command; Open vSwitch answers in milliseconds when it is well.
 COMMAND_TIMEOUT = 20
+# Seconds that Open vSwitch may take to open a socket that it was told of.
+APPEARANCE_TIMEOUT = 3
 
 
 class CommandError(Exception):
@@ -65,6 +69,16 @@ def succeeds(*words: str) -> bool:
         run(*words)
     except CommandError:
         return False
+    return True
+
+
+def _appears(path: Path) -> bool:
+    """Wait a moment for a file that another process is about to make."""
+    deadline = time.monotonic() + APPEARANCE_TIMEOUT
+    while not path.exists():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
     return True
 
 
@@ -141,6 +155,14 @@ class Chassis:
                         "--", "add", "Open_vSwitch", ".", "manager_options", "@m",
                     ),
                 )  # fmt: skip
+
+            # A connection needs the right to write, which Open vSwitch gives the
+            # socket's group only under a mask that not everybody starts it with.
+            socket = Path(target.removeprefix("punix:"))
+            if _appears(socket) and not socket.stat().st_mode & stat.S_IWGRP:
+                yield Difference(
+                    f"mode of {socket}", functools.partial(socket.chmod, 0o770)
+                )
 
     @staticmethod
     def _external_ids() -> dict[str, str]:
