@@ -213,7 +213,7 @@ def _describe(
         "file": path.name,
         "hypervisor": hypervisor,
         "size": path.stat().st_size,
-        "sha256": _sha256(path),
+        "sha512": _sha512(path),
         "disk_format": formats[0],
         "container_format": formats[1],
         "min_disk": min_disk,
@@ -235,13 +235,13 @@ def _present(output: Path, key: str) -> dict[str, Any] | None:
         if manifest["key"] != key:
             return None
         for image in manifest["images"]:
-            if _sha256(output / image["file"]) != image["sha256"]:
+            if _sha512(output / image["file"]) != image["sha512"]:
                 return None
     except (OSError, ValueError, KeyError):
         return None
     return manifest
 
 
-def _sha256(path: Path) -> str:
+def _sha512(path: Path) -> str:
     with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+        return hashlib.file_digest(stream, "sha512").hexdigest()
