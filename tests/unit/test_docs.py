@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The documentation is as true as the code."""
+
+import pathlib
+
+import pytest
+
+from nova_multi.conf import opts
+from nova_multi.virt import nova_namespace
+from nova_multi.virt.docker.driver import DockerDriver
+from nova_multi.virt.lxd.driver import LXDDriver
+
+TOP = pathlib.Path(__file__).parents[2]
+DOCS = TOP / "doc" / "source"
+MATRIX = (DOCS / "user" / "support-matrix.rst").read_text()
+
+
+def test_every_option_explains_itself():
+    for group, options in opts.list_opts():
+        assert options, group.name
+        for option in options:
+            assert len(option.help or "") > 40, f"[{group.name}] {option.name}"
+
+
+def test_the_reference_lists_our_namespace():
+    assert "nova_multi" in (DOCS / "reference" / "configuration.rst").read_text()
+    assert {group.name for group, _ in opts.list_opts()} == {
+        "nova_multi",
+        "docker",
+        "lxd",
+    }
+
+
+@pytest.mark.parametrize("driver", [DockerDriver, LXDDriver])
+def test_the_matrix_names_the_capability_flags(driver):
+    on = {name for name, value in driver.capabilities.items() if value}
+    flags = MATRIX.split("Capability flags")[1].split("Limits worth knowing")[0]
+    named = {word.strip("`,.") for word in flags.split() if word.startswith("``")}
+    assert named == on
+
+
+ROWS = {
+    "Suspend": "suspend",
+    "Rescue": "rescue",
+    "Resize": "finish_migration",
+    "Attach, detach volume": "attach_volume",
+    "Serial console": "get_serial_console",
+    "Diagnostics": "get_instance_diagnostics",
+    "Admin password": "set_admin_password",
+    "Pause": "pause",
+    "Snapshot": "snapshot",
+    "Console log": "get_console_output",
+    "Attach, detach interface": "attach_interface",
+}
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_what_the_matrix_promises_is_implemented(row):
+    from nova.virt import driver as nova_driver
+
+    cells = MATRIX.split(f"   * - {row}")[1].splitlines()[1:3]
+    for cell, driver in zip(cells, (DockerDriver, LXDDriver), strict=True):
+        own = getattr(driver, ROWS[row]) is not getattr(
+            nova_driver.ComputeDriver, ROWS[row]
+        )
+        assert cell.strip() == ("- yes" if own else "- later"), driver.__name__
+
+
+def test_every_module_is_in_the_layout():
+    layout = (DOCS / "contributor" / "layout.rst").read_text()
+    virt = TOP / "nova_multi" / "virt"
+    for module in virt.glob("*.py"):
+        if module.name != "__init__.py":
+            assert module.name in layout, module
+
+
+def test_the_drivers_can_be_loaded():
+    for name in nova_namespace.DRIVERS:
+        assert isinstance(getattr(nova_namespace, name), type)
