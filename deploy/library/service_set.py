@@ -16,6 +16,7 @@ def main() -> None:
             # Environments of services may hold secrets.
             "entries": {"type": "dict", "required": True, "no_log": True},
             "restart": {"type": "list", "elements": "str", "default": []},
+            "wait": {"type": "bool", "default": True},
         }
     )
     try:
@@ -24,7 +25,9 @@ def main() -> None:
             for name, entry in module.params["entries"].items()
         ]
         service_set = services.ServiceSet(backend.detect(), wanted)
-        outcomes = service_set.ensure(restart=module.params["restart"])
+        outcomes = service_set.ensure(
+            restart=module.params["restart"], wait=module.params["wait"]
+        )
     except (table.TableError, backend.ServiceError, OSError) as error:
         module.fail_json(msg=str(error))
     module.exit_json(

@@ -13,13 +13,13 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from . import files, paths, ready, units
+from . import files, paths, ready, table, units
 from .backend import Backend, ServiceError, marked_processes
 from .table import Service
 
 _LOG_LINES = 20
 # Seconds for which a service that runs but does not answer is given the benefit of
-# the doubt before it is restarted: it may just have been started.
+# the doubt before it is restarted; longer if it has just been started.
 _PATIENCE = 10.0
 _POLL = 0.15
 
@@ -46,16 +46,24 @@ class ServiceSet:
         self._done = {name: threading.Event() for name in self._services}
         self._failed: set[str] = set()
 
-    def ensure(self, restart: Iterable[str] = ()) -> list[Outcome]:
+    def ensure(
+        self, restart: Iterable[str] = (), wait: bool = True
+    ) -> list[Outcome]:
         """Have all of them running and ready, in parallel where needs allow.
 
         :param restart: names to restart whatever their state.
+        :param wait: False if readiness is waited for only where another one of them
+            needs it. A later call with the same names waits.
         :raises ServiceError: for all that failed; those that need them were not tried.
         """
         self._check_order()
         self._backend.prepare()
         files.ensure_directory(paths.STARTED, 0o700)
         files.ensure_directory(paths.SERVICES, 0o700)
+        self._wait = wait
+        self._needed = {
+            need for service in self._services.values() for need in service.needs
+        }
         outcomes: list[Outcome] = []
         faults: list[str] = []
         workers = max(1, len(self._services))
@@ -94,6 +102,8 @@ class ServiceSet:
             for need in service.needs:
                 if need in self._done:
                     self._done[need].wait()
+                else:
+                    self._await_other(service, need)
                 if need in self._failed:
                     raise ServiceError(f"{service.name}: not tried, it needs {need}")
             action = self._ensure(service, restart)
@@ -117,25 +127,34 @@ class ServiceSet:
         state = self._backend.state(service.name)
         runs = state in ("running", "starting", "done")
         same = started.exists() and started.read_text() == digest
-        if runs and same and not restart and self._answers(service, state):
-            return "rewritten" if changed else "unchanged"
+        if runs and same and not restart:
+            if not self._wait and service.name not in self._needed:
+                return "rewritten" if changed else "unchanged"
+            if self._answers(service, state):
+                return "rewritten" if changed else "unchanged"
         started.unlink(missing_ok=True)
         if state != "stopped":
             self._backend.stop(service.name, service.stop_timeout)
-        if not self._run(service):
+        self._start(service, started, digest)
+        if (self._wait or service.name in self._needed) and not self._came_up(service):
             # Some daemons refuse a first start beside the remains of a killed one.
             self._backend.stop(service.name, service.stop_timeout)
-            if not self._run(service):
+            self._start(service, started, digest)
+            if not self._came_up(service):
+                started.unlink(missing_ok=True)
                 raise ServiceError(self._report(service, "does not stay up"))
-        _write_private(started, digest)
         return "restarted" if runs else "started"
 
-    def _run(self, service: Service) -> bool:
-        """Start and wait for readiness; False if the process ends by itself.
+    def _start(self, service: Service, started: Path, digest: str) -> None:
+        self._backend.start(service)
+        # Its time is that of the start: so long it may take to become ready.
+        _write_private(started, digest)
+
+    def _came_up(self, service: Service) -> bool:
+        """Wait for readiness; False if the process ends by itself.
 
         :raises ServiceError: it runs but is not ready in time.
         """
-        self._backend.start(service)
         deadline = time.monotonic() + service.ready_timeout
         found: str | None = None
         while time.monotonic() < deadline:
@@ -156,17 +175,37 @@ class ServiceSet:
             )
         )
 
+    def _await_other(self, service: Service, need: str) -> None:
+        """Wait for a need that an earlier call has started, if it is of this machine.
+
+        :raises ServiceError: it does not become ready.
+        """
+        try:
+            entry = json.loads((paths.SERVICES / f"{need}.json").read_text())
+        except FileNotFoundError:
+            return  # it belongs to another machine
+        other = table.service(entry.pop("name"), entry)
+        if not self._answers(other, self._backend.state(need)):
+            fault = self._fault(other) or "it does not run"
+            raise ServiceError(
+                self._report(other, f"is needed by {service.name}, but: {fault}")
+            )
+
     def _answers(self, service: Service, state: str) -> bool:
-        if service.type == "oneshot" and state != "done":
+        """Whether a service that has been started works, or soon does."""
+        if state == "failed":
             return False
-        if service.type != "oneshot" and state == "done":
-            return False
-        deadline = time.monotonic() + _PATIENCE
-        while self._fault(service) is not None:
-            if time.monotonic() > deadline:
-                return False
+        patience = max(_PATIENCE, service.ready_timeout - _age(service))
+        deadline = time.monotonic() + patience
+        while time.monotonic() < deadline:
+            if service.type != "oneshot" or state == "done":
+                if self._fault(service) is None:
+                    return True
             time.sleep(_POLL)
-        return True
+            state = self._backend.state(service.name)
+            if state == "failed":
+                return False
+        return False
 
     def _is_foreign(self, service: Service) -> bool:
         """Whether somebody else runs this daemon, of which a machine has one."""
@@ -223,6 +262,14 @@ def tail(log: Path, lines: int) -> list[str]:
     except OSError:
         return []
     return content.splitlines()[-lines:]
+
+
+def _age(service: Service) -> float:
+    """Seconds since the deployment started it."""
+    try:
+        return time.time() - (paths.STARTED / service.name).stat().st_mtime
+    except FileNotFoundError:
+        return 1e9
 
 
 def _write_private(path: Path, text: str) -> None:

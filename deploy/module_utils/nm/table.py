@@ -123,6 +123,8 @@ def service(name: str, entry: Mapping[str, Any]) -> Service:
             values[field] = float(values[field])
     for field in ("memory", "open_files"):
         values[field] = int(values.get(field) or 0)
+    for field in ("hide_kvm", "adopt"):
+        values[field] = str(values.get(field, False)).lower() in ("true", "yes", "1")
     for field, choices in _CHOICES.items():
         if values.get(field, choices[0]) not in choices:
             faults.append(f"{field} must be one of {', '.join(choices)}")

@@ -20,9 +20,12 @@ class ActionModule(ActionBase):
     ) -> dict[str, Any]:
         task_vars = task_vars or {}
         super().run(tmp, task_vars)
-        names = self._task.args.get("names", [])
+        arguments = self._task.args
+        names = list(arguments.get("names", []))
         path = os.path.join(self._loader.get_basedir(), "services.yml")
         table = self._loader.load_from_file(path, trusted_as_template=True)
+        roles = arguments.get("roles", [])
+        names += [name for name, entry in table.items() if entry.get("role") in roles]
         unknown = [name for name in names if name not in table]
         if unknown:
             raise AnsibleActionFail(f"not in services.yml: {', '.join(unknown)}")
@@ -31,7 +34,8 @@ class ActionModule(ActionBase):
             module_name="service_set",
             module_args={
                 "entries": entries,
-                "restart": self._task.args.get("restart", []),
+                "restart": arguments.get("restart", []),
+                "wait": arguments.get("wait", True),
             },
             task_vars=task_vars,
         )
