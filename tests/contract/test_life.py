@@ -160,6 +160,7 @@ def test_stop_and_start_again(
 
     assert time.monotonic() - begun < 10
     assert engine.guest(guest.uuid).state is GuestState.STOPPED
+    harness.plug(guest.interface)
     engine.connect(guest.uuid, [guest.interface])
     engine.start(guest.uuid)
     assert engine.guest(guest.uuid).state is GuestState.RUNNING

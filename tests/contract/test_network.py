@@ -165,12 +165,14 @@ def test_attach_and_detach_stopped(
     second = harness.interface(1)
 
     engine.attach(guest.uuid, second)
+    harness.plug(guest.interface)
     engine.connect(guest.uuid, [guest.interface, second])
     engine.start(guest.uuid)
     assert len(harness.report(guest.uuid, runs=2).all("link")) == 2
 
     engine.stop(guest.uuid, 1)
     engine.detach(guest.uuid, second)
+    harness.plug(guest.interface)
     engine.connect(guest.uuid, [guest.interface])
     engine.start(guest.uuid)
     assert len(harness.report(guest.uuid, runs=3).all("link")) == 1

@@ -264,6 +264,13 @@ class DockerEngine:
         return f"ended with exit code {state['ExitCode']} {state['Error']}".strip()
 
     def create(self, spec: ContainerSpec) -> None:
+        marked = spec.labels.get(LABEL_HOST, self._settings.host)
+        if marked != self._settings.host:
+            raise exception.EngineError(
+                f"guest {spec.uuid} is meant for host {marked}, not for"
+                f" {self._settings.host}",
+                engine=ENGINE,
+            )
         if self._list(spec.uuid):
             raise exception.GuestExists(
                 f"guest {spec.uuid} is there already", engine=ENGINE
