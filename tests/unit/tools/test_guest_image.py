@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from guest_image import build, containers, cpio, debian, kernel, recipe, tree
-from guest_image.errors import BuildError, run
+from toolbox import ToolError, run
 
 RECIPE = Path(__file__).parents[3] / "tools" / "image"
 EPOCH = 1_000_000_000
@@ -36,7 +36,7 @@ class TestLoadOrder:
         assert order == ["virtio", "virtio_ring", "virtio_pci", "virtio_net"]
 
     def test_unknown_module(self) -> None:
-        with pytest.raises(BuildError, match="no module e1000"):
+        with pytest.raises(ToolError, match="no module e1000"):
             kernel.load_order(["e1000"], self.MODULES)
 
 
@@ -155,10 +155,10 @@ class TestPresent:
 
 
 def test_failing_program_tells_its_last_lines() -> None:
-    with pytest.raises(BuildError, match="status 3:\n  because"):
+    with pytest.raises(ToolError, match="status 3:\n  because"):
         run(["sh", "-c", "echo because >&2; exit 3"])
 
 
 def test_missing_program_is_named() -> None:
-    with pytest.raises(BuildError, match="no-such-program is missing"):
+    with pytest.raises(ToolError, match="no-such-program is missing"):
         run(["no-such-program"])

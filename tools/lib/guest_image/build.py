@@ -37,7 +37,7 @@ def build(
     versions and its files are whole.
 
     :returns: the manifest
-    :raises BuildError: with the reason
+    :raises ToolError: with the reason
     """
     packages = debian.resolve(recipe, kernel="vm" in formats)
     key = _key(recipe, packages, formats)

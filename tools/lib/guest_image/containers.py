@@ -8,7 +8,7 @@ import time
 from io import BytesIO
 from pathlib import Path
 
-from guest_image.errors import run
+from toolbox import run
 
 
 def root_tar(root: Path, target: Path, epoch: int) -> None:

@@ -10,7 +10,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from guest_image.errors import BuildError, run
+from toolbox import ToolError, run
+
 from guest_image.recipe import Recipe
 
 # As if nothing were installed here, and without taking apt's locks.
@@ -49,22 +50,22 @@ def resolve(recipe: Recipe, *, kernel: bool) -> Packages:
     plan = run(["apt-get", "--simulate", *_APT, "install", *_wanted(recipe)])
     versions = dict(re.findall(r"^Inst (\S+) \((\S+) ", plan, re.MULTILINE))
     if not versions:
-        raise BuildError(_NO_LISTS)
+        raise ToolError(_NO_LISTS)
     if not kernel:
         return Packages(versions, None)
     if architecture() != recipe.kernel_architecture:
-        raise BuildError(
+        raise ToolError(
             f"the virtual machine's image is made on {recipe.kernel_architecture} "
             f"only, this is {architecture()}; build with --formats docker,lxd"
         )
     depends = run(["apt-cache", "depends", "--important", recipe.kernel_package])
     found = re.search(r"Depends: (linux-image-\S+)", depends)
     if found is None:
-        raise BuildError(f"apt does not know {recipe.kernel_package}: {_NO_LISTS}")
+        raise ToolError(f"apt does not know {recipe.kernel_package}: {_NO_LISTS}")
     policy = run(["apt-cache", "show", "--no-all-versions", found[1]])
     version = re.search(r"^Version: (\S+)", policy, re.MULTILINE)
     if version is None:
-        raise BuildError(f"apt does not know {found[1]}: {_NO_LISTS}")
+        raise ToolError(f"apt does not know {found[1]}: {_NO_LISTS}")
     return Packages({**versions, found[1]: version[1]}, found[1])
 
 

@@ -5,7 +5,8 @@ import re
 import time
 from pathlib import Path
 
-from guest_image.errors import run
+from toolbox import run
+
 from guest_image.recipe import Recipe
 
 

@@ -9,8 +9,9 @@ import tarfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from toolbox import ToolError, run
+
 from guest_image import cpio
-from guest_image.errors import BuildError, run
 from guest_image.recipe import Recipe
 
 
@@ -38,7 +39,7 @@ def unpack(package: Path, vmlinuz: Path) -> dict[str, bytes]:
                         lzma.decompress(raw) if found[2] else raw
                     )
     if unpacker.returncode or not vmlinuz.exists():
-        raise BuildError(f"{package.name} holds no kernel")
+        raise ToolError(f"{package.name} holds no kernel")
     return modules
 
 
@@ -53,7 +54,7 @@ def dependencies(module: bytes) -> list[str]:
 def load_order(wanted: Iterable[str], modules: Mapping[str, bytes]) -> list[str]:
     """Names of the wanted modules and of all that they need, each after those.
 
-    :raises BuildError: the kernel has no such module
+    :raises ToolError: the kernel has no such module
     """
     order: list[str] = []
 
@@ -61,7 +62,7 @@ def load_order(wanted: Iterable[str], modules: Mapping[str, bytes]) -> list[str]
         if name in order:
             return
         if name not in modules:
-            raise BuildError(f"the kernel has no module {name}")
+            raise ToolError(f"the kernel has no module {name}")
         for needed in dependencies(modules[name]):
             add(needed)
         order.append(name)
@@ -100,7 +101,7 @@ def _add_libraries(root: Path, archive: cpio.Writer) -> None:
     """Add the libraries that the root's busybox is linked with."""
     loader = next(root.glob("lib64/ld-linux*"), None)
     if loader is None:
-        raise BuildError("the Debian root has no dynamic loader")
+        raise ToolError("the Debian root has no dynamic loader")
     listed = run(
         ["chroot", root, f"/lib64/{loader.name}", "--list", "/bin/busybox"],
     )

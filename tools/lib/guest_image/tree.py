@@ -5,7 +5,8 @@ import os
 import shutil
 from pathlib import Path
 
-from guest_image.errors import run
+from toolbox import run
+
 from guest_image.recipe import Recipe
 
 _MERGED_USR = "/usr/share/mmdebstrap/hooks/merged-usr"

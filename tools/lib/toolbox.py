@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What can go wrong, and the one way in which programs are run."""
+"""What the tools share: one error, and one way in which programs are run."""
 
 import os
 import subprocess
@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 
-class BuildError(Exception):
-    """An image can't be built; the text says why and what to do."""
+class ToolError(Exception):
+    """A tool can't do its work; the text says why and what to do."""
 
 
 def run(
@@ -20,7 +20,7 @@ def run(
 ) -> str:
     """Run a program and return its output.
 
-    :raises BuildError: it is missing or failed; with its last lines
+    :raises ToolError: it is missing or failed; with its last lines
     """
     words = [str(word) for word in command]
     try:
@@ -35,13 +35,12 @@ def run(
             check=False,
         )
     except FileNotFoundError as error:
-        raise BuildError(
-            f"{words[0]} is missing; install mmdebstrap, squashfs-tools, "
-            "qemu-utils and e2fsprogs"
+        raise ToolError(
+            f"{words[0]} is missing; tools/README.md lists what the tools need"
         ) from error
     if done.returncode:
         lines = (done.stderr.strip() or done.stdout.strip()).splitlines()[-15:]
-        raise BuildError(
+        raise ToolError(
             f"{words[0]} failed with status {done.returncode}:\n  " + "\n  ".join(lines)
         )
     return done.stdout
