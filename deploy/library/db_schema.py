@@ -1,4 +1,3 @@
-#!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """Bring the services' database schemas to the release that is installed."""
 
@@ -47,18 +46,20 @@ except ImportError:  # reported by main(): a module must be importable to be doc
     pymysql = None
 
 _ASSIGNMENT = re.compile(
-    r"^(revision|down_revision)\s*(?::[^=\n]+)?=\s*(.+?)(?=^\S)",
+    r"^(revision|down_revision|depends_on)\s*(?::[^=\n]+)?=\s*(.+?)(?=^\S)",
     re.MULTILINE | re.DOTALL,
 )
 _IDENTIFIER = re.compile(r"""["']([0-9A-Za-z_]+)["']""")
 # Unknown schema, unknown table: nothing was ever synchronised.
 _ABSENT = {1049, 1146}
+# Nova's command would import eventlet otherwise, and warn of it.
+_ENVIRONMENT = {"OS_NOVA_DISABLE_EVENTLET_PATCHING": "1"}
 # The last words of a command that failed, for the error.
 _TAIL_LINES = 20
 
 
 def heads(sources: Iterable[str]) -> set[str]:
-    """Revisions that no other revision follows.
+    """Revisions that no other revision follows or depends on.
 
     The migrations are read, not imported: their imports would take longer than all
     the rest of a run that finds nothing to do.
@@ -138,7 +139,7 @@ class Service:
             # and services run in parallel.
             done = subprocess.run(
                 words,
-                env={**os.environ, **(command["environment"] or {})},
+                env={**os.environ, **_ENVIRONMENT, **(command["environment"] or {})},
                 cwd="/",
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
@@ -211,7 +212,7 @@ def _argument_spec() -> dict[str, Any]:
                     "required": True,
                     "options": {
                         "argv": {**words, "required": True},
-                        "environment": {"type": "dict", "no_log": True},
+                        "environment": {"type": "dict"},
                         "ok": {"type": "list", "elements": "int"},
                     },
                 },

@@ -1,4 +1,3 @@
-#!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """What Keystone must know: services, endpoints, projects, users and their roles."""
 
@@ -82,7 +81,7 @@ def accepted(auth: dict[str, str]) -> bool:
     return True
 
 
-def bootstrap(command: dict[str, Any]) -> None:
+def bootstrap(command: dict[str, Any], password: str) -> None:
     """Make the administrator, or give him his password back.
 
     :raises BootstrapError: the command failed.
@@ -96,7 +95,11 @@ def bootstrap(command: dict[str, Any]) -> None:
     ]
     done = subprocess.run(
         words,
-        env={**os.environ, **command["environment"]},
+        env={
+            **os.environ,
+            **command["environment"],
+            "OS_BOOTSTRAP_PASSWORD": password,
+        },
         cwd="/",
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -237,7 +240,7 @@ def _argument_spec() -> dict[str, Any]:
             "required": True,
             "options": {
                 "argv": {"type": "list", "elements": "str", "required": True},
-                "environment": {"type": "dict", "required": True, "no_log": True},
+                "environment": {"type": "dict", "required": True},
                 "user": text,
             },
         },
@@ -269,7 +272,7 @@ def main() -> None:
     changes: list[str] = []
     try:
         if not accepted(wanted["auth"]):
-            bootstrap(wanted["bootstrap"])
+            bootstrap(wanted["bootstrap"], wanted["auth"]["password"])
             changes.append("administrator")
         connection = openstack.connection.Connection(
             session=auth_session.Session(auth=password_auth(wanted["auth"])),

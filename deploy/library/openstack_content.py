@@ -1,4 +1,3 @@
-#!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """What the cloud offers from the start: networks, flavors, aggregates, a key pair."""
 
@@ -239,6 +238,7 @@ def computes(admin: Any, wanted: dict[str, Any]) -> Changes:
         ]
         done = subprocess.run(
             words,
+            env={**os.environ, "OS_NOVA_DISABLE_EVENTLET_PATCHING": "1"},
             cwd="/",
             stdin=subprocess.DEVNULL,
             capture_output=True,
