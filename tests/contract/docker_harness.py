@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import pathlib
+import tempfile
 
 from docker import errors as docker_errors
 
@@ -21,8 +22,10 @@ class DockerHarness(Harness):
     """The real engine on a real daemon."""
 
     def __init__(self, folder: pathlib.Path) -> None:
-        self._folder = folder
-        self.daemon = Dockerd(folder, remap_user())
+        # Not below pytest's own folder, which guests' users may not enter.
+        self._folder = pathlib.Path(tempfile.mkdtemp(prefix="nova-multi-"))
+        self._folder.chmod(0o711)
+        self.daemon = Dockerd(self._folder, remap_user())
         self.engine = self.engine_for(HOST)
 
     def _engine(self, host: str, url: str) -> DockerEngine:
