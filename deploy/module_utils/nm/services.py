@@ -116,11 +116,11 @@ class ServiceSet:
 
     def _ensure(self, service: Service, restart: bool) -> str:
         changed = self._directories(service)
-        if service.adopt and self._is_foreign(service):
-            return "adopted"
         record = paths.SERVICES / f"{service.name}.json"
         text = json.dumps(service.as_dict(), sort_keys=True)
         changed |= files.ensure_file(record, text, 0o600)
+        if service.adopt and self._is_foreign(service):
+            return "adopted"
         changed |= self._backend.write(service)
         digest = self._digest(service)
         started = paths.STARTED / service.name

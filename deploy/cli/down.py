@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: Apache-2.0
+"""deploy/down: take back what the manifest says was made, newest first."""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import fcntl
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+DEPLOY = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(DEPLOY / "module_utils"))
+sys.dont_write_bytecode = True
+
+from nm import backend, command, manifest, paths, undo  # noqa: E402
+
+_LOCK = Path("/run/nova-multi-deploy.lock")
+_UNFIT = 2
+
+
+def main() -> int:
+    options = _options()
+    if os.geteuid() != 0:
+        print("deploy/down: not root; run it with sudo", file=sys.stderr)
+        return _UNFIT
+    lock = _LOCK.open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        print("deploy/up or deploy/down is running already", file=sys.stderr)
+        return _UNFIT
+    entries = manifest.entries()
+    if not entries:
+        print("there is nothing to take back")
+        return 0
+    undoing = undo.Undo(options.purge)
+    doomed = [entry for entry in entries if not undoing.is_kept(entry)]
+    _announce(doomed, options.purge)
+    if not options.yes and not _confirmed():
+        print("nothing was changed")
+        return 1
+    _remove_guests()
+    return _take_back(entries, undoing)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="deploy/down",
+        description="Take back what deploy/up made: servers, networks, services, "
+        "rules and files. Data and packages stay, unless --purge.",
+    )
+    parser.add_argument("--yes", action="store_true", help="do not ask")
+    parser.add_argument(
+        "--purge",
+        action="store_true",
+        help="also databases, images, guests' disks, passwords, users, the venvs and "
+        "the packages that deploy/up installed",
+    )
+    return parser.parse_args()
+
+
+def _announce(doomed: list[dict[str, Any]], purge: bool) -> None:
+    counts = collections.Counter(entry["kind"] for entry in doomed)
+    print("This deletes all servers of this cloud and takes back:")
+    for kind, number in sorted(counts.items()):
+        print(f"  {number:4} × {kind.replace('_', ' ')}")
+    for entry in doomed:
+        if entry["kind"] == "packages":
+            print(f"  packages: {' '.join(entry['names'])}")
+    if not purge:
+        print("Data, passwords, users and packages stay (--purge takes them too).")
+
+
+def _confirmed() -> bool:
+    try:
+        return input("Go on? [y/N] ").strip().lower() in ("y", "yes")
+    except EOFError:
+        return False
+
+
+def _remove_guests() -> None:
+    """Have Nova delete all servers while it still can, so that engines are empty."""
+    python = paths.ROOT / "venv/bin/python"
+    script = DEPLOY / "cli/delete_servers.py"
+    if not python.exists():
+        return
+    try:
+        print(command.run([str(python), str(script)], timeout=180), end="")
+    except command.CommandError as error:
+        print(f"servers could not be deleted through Nova: {error}", file=sys.stderr)
+
+
+def _take_back(entries: list[dict[str, Any]], undoing: undo.Undo) -> int:
+    remaining: list[dict[str, Any]] = []
+    faults = []
+    total = sum(not undoing.is_kept(entry) for entry in entries)
+    number = 0
+    for entry in in_order(entries):
+        if undoing.is_kept(entry):
+            remaining.append(entry)
+            continue
+        number += 1
+        name = entry.get("name") or entry.get("path") or ""
+        if entry["kind"] in ("service", "packages", "tree", "command"):
+            print(f"[{number}/{total}] {entry['kind']} {name}", flush=True)
+        try:
+            undoing(entry)
+        except (OSError, command.CommandError, backend.ServiceError) as error:
+            faults.append(f"{entry['kind']} {name}: {error}")
+            remaining.append(entry)
+    if remaining and paths.MANIFEST.parent.is_dir():
+        manifest.rewrite(list(reversed(remaining)))
+    else:
+        paths.MANIFEST.unlink(missing_ok=True)
+        subprocess.run(
+            ["rmdir", "--ignore-fail-on-non-empty", str(paths.STATE)],
+            check=False,
+            stderr=subprocess.DEVNULL,
+        )
+    for fault in faults:
+        print(f"could not take back: {fault}", file=sys.stderr)
+    return 1 if faults else 0
+
+
+def in_order(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The order of undoing: services first, the rest after, each newest first.
+
+    A command that says which service it talks to is run just before that stops.
+    """
+    newest_first = list(reversed(entries))
+    services = [entry for entry in newest_first if entry["kind"] == "service"]
+    names = {entry["name"] for entry in services}
+    ordered: list[dict[str, Any]] = []
+    for service in services:
+        ordered += [
+            entry for entry in newest_first if entry.get("service") == service["name"]
+        ]
+        ordered.append(service)
+    ordered += [
+        entry
+        for entry in newest_first
+        if entry["kind"] != "service" and entry.get("service") not in names
+    ]
+    return ordered
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes back what the manifest says was made. Bears that it is gone already.
+
+Kinds, with their arguments:
+
+    directory   path            removed if empty
+    tree        path            removed with everything in it
+    file        path, original  removed, or the original put back
+    command     undo, service   an argument list that is run, before that service is
+                                stopped or else when all are
+    service     name            stopped and forgotten
+    supervisor                  ended
+    user, group name            removed
+    membership  user, group     taken out of the group again
+    packages    names           removed and purged, only with --purge
+    disabled_units names        nothing without --purge: with it they go anyway
+"""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import shutil
+import subprocess
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from . import backend, command, packages, paths
+
+# Data that is only given up with --purge: databases, images, guests' disks. The
+# venvs too, so that a new `deploy/up` need not build them again.
+_KEPT_TREES = (str(paths.ROOT), str(paths.STATE))
+
+
+class Undo:
+    """The undo of each kind, for one run of `deploy/down`."""
+
+    def __init__(self, purge: bool) -> None:
+        self._purge = purge
+        self._backend = backend.detect()
+
+    def is_kept(self, entry: Mapping[str, Any]) -> bool:
+        """Whether an entry outlives a run without --purge."""
+        if self._purge:
+            return False
+        if entry["kind"] in ("packages", "disabled_units", "user", "group"):
+            return True
+        path = str(entry.get("path", ""))
+        return _below(path, _KEPT_TREES) or path in (
+            str(paths.ETC),
+            str(paths.ETC / "passwords.yml"),
+        )
+
+    def __call__(self, entry: Mapping[str, Any]) -> None:
+        """Undo one entry.
+
+        :raises CommandError, OSError, ServiceError: it cannot be undone.
+        """
+        undo: Callable[[Mapping[str, Any]], None] = getattr(self, f"_{entry['kind']}")
+        undo(entry)
+
+    def _directory(self, entry: Mapping[str, Any]) -> None:
+        path = Path(entry["path"])
+        if _below(str(path), (str(paths.RUN), str(paths.LOG))):
+            # What services left in their own folders goes with them.
+            shutil.rmtree(path, ignore_errors=True)
+        elif self._purge and _below(str(path), _KEPT_TREES):
+            _remove_tree(path)
+        elif path.is_dir() and not path.is_symlink() and not any(path.iterdir()):
+            path.rmdir()
+
+    def _tree(self, entry: Mapping[str, Any]) -> None:
+        _remove_tree(Path(entry["path"]))
+
+    def _file(self, entry: Mapping[str, Any]) -> None:
+        path = Path(entry["path"])
+        original = entry.get("original")
+        if original and os.path.lexists(original):
+            status = os.lstat(original)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(original, path, follow_symlinks=False)
+            os.chown(path, status.st_uid, status.st_gid, follow_symlinks=False)
+            os.unlink(original)
+        else:
+            path.unlink(missing_ok=True)
+
+    def _command(self, entry: Mapping[str, Any]) -> None:
+        program = entry["undo"][0]
+        if shutil.which(program) is None:
+            return  # what it would talk to has gone before
+        command.run(entry["undo"], timeout=300)
+
+    def _service(self, entry: Mapping[str, Any]) -> None:
+        name = entry["name"]
+        self._backend.stop(name, timeout=120)
+        left = backend.marked_processes(name)
+        if left:
+            backend.end_processes(left, timeout=10)
+        self._backend.remove(name)
+
+    def _supervisor(self, _entry: Mapping[str, Any]) -> None:
+        shut_down = getattr(self._backend, "shut_down", None)
+        if shut_down:
+            shut_down()
+
+    def _user(self, entry: Mapping[str, Any]) -> None:
+        try:
+            pwd.getpwnam(entry["name"])
+        except KeyError:
+            return
+        command.run(["userdel", entry["name"]])
+
+    def _group(self, entry: Mapping[str, Any]) -> None:
+        try:
+            grp.getgrnam(entry["name"])
+        except KeyError:
+            return
+        command.run(["groupdel", entry["name"]])
+
+    def _membership(self, entry: Mapping[str, Any]) -> None:
+        try:
+            members = grp.getgrnam(entry["group"]).gr_mem
+        except KeyError:
+            return
+        if entry["user"] in members:
+            command.run(["gpasswd", "--delete", entry["user"], entry["group"]])
+
+    def _packages(self, entry: Mapping[str, Any]) -> None:
+        present = sorted(packages.installed() & set(entry["names"]))
+        if not present:
+            return
+        command.run(
+            ["apt-get", "purge", "-q", "-y", "-o", "DPkg::Lock::Timeout=300", *present],
+            environment={"DEBIAN_FRONTEND": "noninteractive"},
+            timeout=1800,
+        )
+
+    def _disabled_units(self, entry: Mapping[str, Any]) -> None:
+        if Path("/run/systemd/system").is_dir():
+            # Packages that were there before keep their units as they were.
+            subprocess.run(
+                ["systemctl", "preset", *entry["names"]],
+                check=False,
+                capture_output=True,
+            )
+
+
+def _below(path: str, folders: tuple[str, ...]) -> bool:
+    return any(path == folder or path.startswith(folder + "/") for folder in folders)
+
+
+def _remove_tree(path: Path) -> None:
+    """Remove a folder, but nothing that is mounted below it.
+
+    :raises OSError: something is mounted there, or cannot be removed.
+    """
+    if not path.is_dir():
+        return
+    for line in Path("/proc/self/mounts").read_text().splitlines():
+        target = line.split()[1].replace("\\040", " ")
+        if _below(target, (str(path),)):
+            raise OSError(f"{target} is mounted; unmount it first")
+    shutil.rmtree(path)
