@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Sequence
 
 from nova_multi.privsep import files_context
 
@@ -44,3 +45,21 @@ def remove_tree(path: str) -> None:
     top = _inside(path, _base())
     if os.path.lexists(top):
         shutil.rmtree(top)
+
+
+@files_context.entrypoint
+def read_end(paths: Sequence[str], limit: int) -> bytes:
+    """The last ``limit`` bytes of files below the instances path, read as if they were
+    one; a file that is not there counts as empty."""
+    missing = limit
+    parts: list[bytes] = []
+    for path in reversed(paths):
+        try:
+            with open(_inside(path, _base()), "rb") as source:
+                size = source.seek(0, os.SEEK_END)
+                source.seek(max(0, size - missing))
+                parts.append(source.read(missing))
+        except FileNotFoundError:
+            continue
+        missing -= len(parts[-1])
+    return b"".join(reversed(parts))

@@ -1,0 +1,342 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is inside an image's archive: looked at before root unpacks it.
+
+LXD unpacks images as root of the host. So nothing of a tenant reaches it that leaves
+the archive's own tree, brings device nodes, or is absurdly large; and tar archives reach
+it only as we write them ourselves, member by member.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import posixpath
+import struct
+import subprocess
+import tarfile
+import time
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from nova_multi import exception
+
+SQUASHFS_MAGIC = b"hsqs"
+#: Extended headers of a tar archive are read into memory whole; real ones are far less.
+MAX_HEADER = 1024 * 1024
+#: How much larger than the file its content may be, once it is larger than RATIO_FLOOR.
+MAX_RATIO = 200
+RATIO_FLOOR = 1024**3
+#: Seconds, and bytes of memory, for listing a squashfs.
+LISTING_TIME = 120
+LISTING_MEMORY = 4 * 1024**3
+MAX_LINKS = 40
+
+_EXTENSIONS = (
+    tarfile.XHDTYPE,
+    tarfile.XGLTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+    tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Limits:
+    """How large an image may be.
+
+    :ivar size_bytes: of all files, unpacked.
+    :ivar members: files, folders and links.
+    """
+
+    size_bytes: int
+    members: int
+
+
+class Tree:
+    """Names in an image, with what they are; enough to look for programs."""
+
+    FOLDER, FILE, LINK = "folder", "file", "link"
+
+    def __init__(self, limits: Limits, packed_bytes: int) -> None:
+        self._limits = limits
+        self._packed = packed_bytes
+        self._entries: dict[str, tuple[str, str]] = {}
+        self._members = 0
+        self.size_bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def add(self, path: str, kind: str, target: str = "", size: int = 0) -> None:
+        """Note one name, relative to the root and without ``.``.
+
+        :raises ImageRejected: it is one too many, or below a link.
+        """
+        self._members += 1
+        self.size_bytes += size
+        if self._members > self._limits.members:
+            raise exception.ImageRejected(
+                f"the image has more than {self._limits.members} files"
+            )
+        if self.size_bytes > self._limits.size_bytes:
+            raise exception.ImageRejected(
+                f"the image is larger than {self._limits.size_bytes} bytes unpacked"
+            )
+        if self.size_bytes > max(RATIO_FLOOR, self._packed * MAX_RATIO):
+            raise exception.ImageRejected(
+                f"the image unpacks to more than {MAX_RATIO} times its own size"
+            )
+        parent = posixpath.dirname(path)
+        while parent:
+            if self._entries.get(parent, (self.FOLDER,))[0] != self.FOLDER:
+                raise exception.ImageRejected(
+                    f"{path!r} in the image lies below {parent!r}, which is no folder"
+                )
+            parent = posixpath.dirname(parent)
+        if kind != self.FOLDER and self._entries.get(path, ("",))[0] == self.FOLDER:
+            raise exception.ImageRejected(
+                f"{path!r} is in the image both as a folder and as something else"
+            )
+        self._entries[path] = (kind, target)
+
+    def is_file(self, path: str) -> bool:
+        """Whether there is a file of that name that is no link."""
+        return self._entries.get(path, ("",))[0] == self.FILE
+
+    def resolve(self, path: str) -> str | None:
+        """Name behind all links, which stay inside the image; None if there is none."""
+        todo = [part for part in path.split("/") if part]
+        done: list[str] = []
+        links = 0
+        while todo:
+            part = todo.pop(0)
+            if part in ("", "."):
+                continue
+            if part == "..":
+                done = done[:-1]
+                continue
+            name = "/".join([*done, part])
+            kind, target = self._entries.get(name, ("", ""))
+            if kind == self.LINK:
+                links += 1
+                if links > MAX_LINKS:
+                    return None
+                if target.startswith("/"):
+                    done = []
+                todo = target.split("/") + todo
+            elif kind or any(each.startswith(f"{name}/") for each in self._entries):
+                done.append(part)
+            else:
+                return None
+        return "/".join(done)
+
+    def has(self, path: str) -> bool:
+        """Whether the name exists, links followed."""
+        return self.resolve(path) is not None
+
+    def names_below(self, folder: str) -> Iterator[str]:
+        """Names in a folder and its folders; links are not followed."""
+        return (name for name in self._entries if name.startswith(f"{folder}/"))
+
+
+def relative(name: str) -> str:
+    """A member's name relative to the root; empty for the root itself.
+
+    :raises ImageRejected: it leads out of the archive.
+    """
+    if name.startswith("/") or ".." in name.split("/") or "\0" in name:
+        raise exception.ImageRejected(f"{name!r} leads out of the image")
+    clean = posixpath.normpath(name)
+    return "" if clean == "." else clean
+
+
+def check_device(path: str) -> None:
+    """Accept device nodes only where a container never sees them.
+
+    Images made by debootstrap carry a ``/dev``; LXD mounts its own there.
+
+    :raises ImageRejected: the node is elsewhere.
+    """
+    if not path.startswith("dev/"):
+        raise exception.ImageRejected(f"{path!r} in the image is a device node")
+
+
+class _CheckedInfo(tarfile.TarInfo):
+    """A member whose extended headers have a sane size."""
+
+    @classmethod
+    def frombuf(
+        cls, buf: bytes | bytearray, encoding: str, errors: str
+    ) -> _CheckedInfo:
+        info = super().frombuf(buf, encoding, errors)
+        if info.type in _EXTENSIONS and info.size > MAX_HEADER:
+            raise exception.ImageRejected(
+                f"the image has a tar header of {info.size} bytes"
+            )
+        return info
+
+
+class RootTar:
+    """Copies the root file system out of an image's tar archive.
+
+    :param source: open archive, compressed in any way that Python knows.
+    :param limits: see Limits.
+    :param packed_bytes: size of ``source``.
+    """
+
+    METADATA = "metadata.yaml"
+    ROOT = "rootfs"
+    TEMPLATES = "templates"
+
+    def __init__(self, source: BinaryIO, limits: Limits, packed_bytes: int) -> None:
+        self._source = source
+        self.tree = Tree(limits, packed_bytes)
+        self._unified: bool | None = None
+
+    def copy(self, target: BinaryIO) -> Tree:
+        """Write the root file system as an uncompressed tar and tell what is in it.
+
+        The metadata and templates of a unified image are left out: a tenant's templates
+        would be filled in by root of the host.
+
+        :raises ImageRejected: not a tar, damaged, or dangerous.
+        """
+        try:
+            # In streaming mode, so that nothing is unpacked to look ahead.
+            with (
+                tarfile.open(
+                    fileobj=self._source, mode="r|*", tarinfo=_CheckedInfo
+                ) as archive,
+                tarfile.open(
+                    fileobj=target, mode="w|", format=tarfile.PAX_FORMAT
+                ) as copy,
+            ):
+                for member in archive:
+                    self._copy_member(archive, member, copy)
+        except (tarfile.TarError, EOFError, ValueError) as error:
+            raise exception.ImageRejected(
+                f"the image is no tar archive that can be read (gzip, xz or bzip2): {error}"
+            ) from error
+        if not len(self.tree):
+            raise exception.ImageRejected("the image has no files")
+        return self.tree
+
+    def _copy_member(
+        self, archive: tarfile.TarFile, member: tarfile.TarInfo, copy: tarfile.TarFile
+    ) -> None:
+        path = self._place(relative(member.name))
+        if not path:
+            return
+        if member.isdev() and not member.isfifo():
+            check_device(path)
+            return
+        member.name = path
+        if member.isdir():
+            self.tree.add(path, Tree.FOLDER)
+        elif member.issym():
+            self.tree.add(path, Tree.LINK, member.linkname)
+        elif member.islnk():
+            member.linkname = self._place(relative(member.linkname)) or ""
+            if not self.tree.is_file(member.linkname):
+                raise exception.ImageRejected(
+                    f"{path!r} in the image is a hard link to no file of it"
+                )
+            self.tree.add(path, Tree.FILE)
+        elif member.isreg():
+            self.tree.add(path, Tree.FILE, size=member.size)
+        elif not member.isfifo():
+            raise exception.ImageRejected(
+                f"{path!r} in the image is of the unknown type {member.type!r}"
+            )
+        # The name in extended headers would win over the one set here.
+        for header in ("path", "linkpath", "size"):
+            member.pax_headers.pop(header, None)
+        data = archive.extractfile(member) if member.isreg() else None
+        if member.issparse():
+            member.type = tarfile.REGTYPE  # read as a file with holes filled
+        copy.addfile(member, data)
+
+    def _place(self, path: str) -> str:
+        """Where a member belongs in the root file system; empty for nowhere."""
+        if not path:
+            return ""
+        top, _, below = path.partition("/")
+        if self._unified is None:
+            self._unified = top in (self.METADATA, self.ROOT, self.TEMPLATES)
+        if not self._unified:
+            if path in ("manifest.json", "oci-layout"):
+                raise exception.ImageRejected(
+                    "the image is an archive of a Docker or OCI image"
+                )
+            return path
+        return below if top == self.ROOT else ""
+
+
+def squashfs_tree(path: str, limits: Limits, packed_bytes: int) -> Tree:
+    """List a squashfs file and check what is in it.
+
+    :raises ImageRejected: damaged or dangerous.
+    """
+    with open(path, "rb") as source:
+        header = source.read(96)
+    if len(header) < 96 or struct.unpack_from("<H", header, 28)[0] != 4:
+        raise exception.ImageRejected("the image is a squashfs of an unknown version")
+    tree = Tree(limits, packed_bytes)
+    if struct.unpack_from("<I", header, 4)[0] > limits.members:
+        raise exception.ImageRejected(
+            f"the image has more than {limits.members} files"
+        )
+    for line in _listing(path):
+        _add_listed(tree, line)
+    if not len(tree):
+        raise exception.ImageRejected("the image has no files")
+    return tree
+
+
+def _listing(path: str) -> Iterator[str]:
+    """Lines of ``unsquashfs -lln``, from a process that can't eat the machine."""
+    limited = ["prlimit", f"--as={LISTING_MEMORY}", f"--cpu={LISTING_TIME}"]
+    command = [*limited, "unsquashfs", "-processors", "1", "-lln", path]
+    deadline = time.monotonic() + LISTING_TIME
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        errors="surrogateescape",
+    ) as process:
+        assert process.stdout is not None
+        try:
+            for line in process.stdout:
+                if time.monotonic() > deadline:
+                    raise exception.ImageRejected("listing the image takes too long")
+                yield line.rstrip("\n")
+        except BaseException:
+            process.kill()
+            raise
+    if process.returncode:
+        raise exception.ImageRejected(
+            f"the image is a damaged squashfs (unsquashfs: {process.returncode})"
+        )
+
+
+def _add_listed(tree: Tree, line: str) -> None:
+    """Note one line: ``mode uid/gid size date time squashfs-root/path [-> target]``.
+
+    Devices have ``major, minor`` for a size. Every real entry has a line that begins
+    with its kind, whatever line breaks its name contains.
+    """
+    before, found, name = line.partition("squashfs-root")
+    fields = before.split()
+    if not found or len(fields) < 4 or name[:1] not in ("", "/"):
+        return
+    kind, name = fields[0][0], name.removeprefix("/")
+    if kind == "l":
+        name, _, target = name.partition(" -> ")
+        tree.add(relative(name), Tree.LINK, target)
+    elif kind == "d":
+        if path := relative(name):
+            tree.add(path, Tree.FOLDER)
+    elif kind in "bc":
+        check_device(relative(name))
+    elif kind == "-":
+        tree.add(relative(name), Tree.FILE, size=int(fields[2]))
