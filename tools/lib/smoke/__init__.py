@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tempest against the deployed cloud, once per hypervisor."""
