@@ -1,0 +1,12 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The deployment's code is no installed package: it is found beside Ansible's."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+DEPLOY = Path(__file__).resolve().parents[3] / "deploy"
+
+for folder in (DEPLOY / "module_utils", DEPLOY / "cli"):
+    sys.path.insert(0, str(folder))
