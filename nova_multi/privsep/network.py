@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 from nova_multi import exception
 from nova_multi.privsep import network_context
+from nova_multi.privsep.children import inherit_capabilities
 
 #: Seconds; netlink answers in milliseconds, more means that something is stuck.
 TIMEOUT = 30
@@ -24,6 +25,7 @@ def _run(command: Sequence[str], *, stdin: str | None = None) -> str:
 
     :raises NetworkSetupError: with the command and its error output.
     """
+    inherit_capabilities()
     try:
         done = subprocess.run(
             command,
@@ -52,6 +54,7 @@ def link_exists(name: str) -> bool:
 
 
 def _link_in_namespace(namespace: str, name: str) -> bool:
+    inherit_capabilities()
     done = subprocess.run(
         ["nsenter", f"--net={namespace}", "ip", "link", "show", "dev", name],
         capture_output=True,
