@@ -1,0 +1,152 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Storage of Nova's Docker daemon, with limits for each guest where the kernel has them.
+
+    docker_storage.py apply CONFIG     mount it, making it the first time
+    docker_storage.py check CONFIG     exit status 0 if it is as it should be
+    docker_storage.py driver CONFIG    the storage driver that fits it
+    docker_storage.py stop CONFIG      end all guests
+    docker_storage.py undo CONFIG      unmount it
+
+Docker limits a guest's file system on XFS with project quotas, and on btrfs. Both come
+as a sparse file on a loop device. Which one is decided once, by trying; a machine that
+can do neither (no loop devices, neither file system in the kernel) has guests without
+disk limits.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+_MAKE = {
+    # Docker's quotas are incompatible with nothing here; reflinks serve nobody.
+    "xfs": ["mkfs.xfs", "-q", "-f"],
+    # One file below: a second copy of the metadata in it protects from nothing.
+    "btrfs": ["mkfs.btrfs", "-q", "-f", "--metadata", "single"],
+}
+_OPTIONS = {"xfs": "loop,nodev,noatime,pquota", "btrfs": "loop,nodev,noatime"}
+_DRIVERS = {"btrfs": "btrfs"}
+_TIMEOUT = 120
+
+
+def _run(*command: str) -> str:
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=_TIMEOUT, check=False
+    )
+    if done.returncode:
+        raise OSError(f"{' '.join(command)}: {done.stderr.strip()}")
+    return done.stdout
+
+
+class Storage:
+    """The data root and what is mounted there."""
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        self._data = Path(config["data"])
+        self._image = Path(config["image"])
+        self._size_gb = int(config["size_gb"])
+        self._kinds: list[str] = config["kinds"]
+        self._url: str = config["url"]
+
+    def mounted(self) -> str:
+        """Type of the file system that is mounted at the data root, or nothing."""
+        found = ""
+        for line in Path("/proc/self/mounts").read_text().splitlines():
+            device, point, kind, *_ = line.split()
+            # The daemon mounts the folder upon itself, too.
+            if point == str(self._data) and device.startswith("/dev/loop"):
+                found = kind
+        return found
+
+    def apply(self) -> None:
+        self._data.mkdir(mode=0o711, exist_ok=True)
+        if self.mounted():
+            return
+        if self._image.exists():
+            self._mount(_run("blkid", "-o", "value", "-s", "TYPE", str(self._image)))
+        elif not any(self._data.iterdir()):
+            self._make()
+
+    def _make(self) -> None:
+        new = self._image.with_suffix(".new")
+        for kind in self._kinds:
+            try:
+                with open(new, "wb") as image:
+                    image.truncate(self._size_gb * 1024**3)
+                new.chmod(0o600)
+                _run(*_MAKE[kind], str(new))
+                self._mount(kind, new)
+            except OSError as error:
+                print(f"no {kind} for guests' disks: {error}", flush=True)
+                new.unlink(missing_ok=True)
+                continue
+            # Mounted already: the loop device follows the file, not its name.
+            new.rename(self._image)
+            print(f"{kind} for guests' disks, with limits", flush=True)
+            return
+        print("guests' disks are without limits", flush=True)
+
+    def _mount(self, kind: str, image: Path | None = None) -> None:
+        kind = kind.strip()
+        source = str(image or self._image)
+        _run("mount", "-t", kind, "-o", _OPTIONS[kind], source, str(self._data))
+        self._data.chmod(0o711)
+
+    def check(self) -> bool:
+        return self._data.is_dir() and (
+            bool(self.mounted()) or not self._image.exists()
+        )
+
+    def driver(self) -> str:
+        return _DRIVERS.get(self.mounted(), "overlay2")
+
+    def stop(self) -> None:
+        docker = ["docker", "--host", self._url]
+        running = _run(*docker, "ps", "--quiet", "--no-trunc").split()
+        if running:
+            _run(*docker, "kill", *running)
+
+    def undo(self) -> None:
+        points = [
+            line.split()[1]
+            for line in Path("/proc/self/mounts").read_text().splitlines()
+        ]
+        for point in reversed(points):
+            if Path(point).is_relative_to(self._data):
+                _run("umount", point)
+
+
+def main() -> int:
+    try:
+        verb, path = sys.argv[1:]
+        storage = Storage(json.loads(Path(path).read_text()))
+        if verb not in ("apply", "check", "driver", "stop", "undo"):
+            raise ValueError(verb)
+    except (ValueError, KeyError):
+        _usage()
+    except OSError as error:
+        print(error, file=sys.stderr)
+        return 1
+    try:
+        result = getattr(storage, verb)()
+    except (OSError, subprocess.TimeoutExpired) as error:
+        print(error, file=sys.stderr)
+        return 1
+    if isinstance(result, str):
+        print(result)
+    return 1 if result is False else 0
+
+
+def _usage() -> NoReturn:
+    print(__doc__, file=sys.stderr)
+    sys.exit(2)
+
+
+if __name__ == "__main__":
+    os.umask(0o077)
+    sys.exit(main())
