@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 import time
 import uuid as uuid_module
 from collections.abc import Callable, Mapping, Sequence
@@ -34,7 +35,11 @@ LOG = logging.getLogger(__name__)
 NOT_FOUND = 404
 PRECONDITION_FAILED = 412
 #: Seconds after which a guest that was started is looked at: does it still run?
-SETTLE = 0.1
+SETTLE = 0.2
+#: Seconds that LXD may take to clean up behind a guest that ended by itself.
+CLEANUP_TIME = 10
+#: Errors of liblxc that go into the message about a guest that did not start.
+LOG_LINES = 4
 #: Bytes of the console that go into the message about a guest that ended at once.
 LAST_WORDS = 1000
 #: How often a change is repeated that lost against another change of the same guest.
@@ -80,6 +85,7 @@ class LXDEngine:
         self._isolated = isolated
         self._console_folder = console_folder
         self._limits = limits
+        self._creating = threading.Lock()
         #: Where a guest was last found; verified at each use.
         self._names: dict[str, str] = {}
 
@@ -294,7 +300,9 @@ class LXDEngine:
         }
         self._check_command(spec, image.facts_of(source))
         os.makedirs(os.path.dirname(self._console_log(spec.uuid)), 0o700, exist_ok=True)
-        with self._conflict_is_existing(spec):
+        with self._conflict_is_existing(spec), self._creating:
+            # Two at a time make LXD 5.0 choose an id range outside of what /etc/subuid
+            # allows: it takes the one whose range is not yet noted for one at 0.
             self._client.change("post", "instances", json=request)
         self._names[spec.uuid] = spec.name
         try:
@@ -364,8 +372,11 @@ class LXDEngine:
             return
         if mapping.container_state(record).state is not GuestState.STOPPED:
             self._kill(uuid, record["name"])
-        with _absent_is_fine():
-            self._client.change("delete", "instances", record["name"])
+        with _absent_is_fine(), contextlib.suppress(exception.GuestNotFound):
+            self._after_its_end(
+                uuid,
+                lambda: self._client.change("delete", "instances", record["name"]),
+            )
         self._names.pop(uuid, None)
         privsep_files.remove_tree(os.path.dirname(self._console_log(uuid)))
 
@@ -486,7 +497,14 @@ class LXDEngine:
         uid, gid = mapping.root_ids(record)
         for folder in mapping.mounted_folders(record):
             privsep_files.chown_tree(folder, uid, gid)
-        self._set_state(name, "start")
+        try:
+            self._after_its_end(uuid, lambda: self._set_state(name, "start"))
+        except exception.EngineUnavailable:
+            raise
+        except exception.EngineError as error:
+            raise exception.EngineError(
+                f"{error}{self._liblxc_says(name)}", engine=ENGINE, status=error.status
+            ) from error
         time.sleep(SETTLE)
         now = self.guest(uuid)
         if now.state not in (GuestState.RUNNING, GuestState.CHANGING):
@@ -496,6 +514,37 @@ class LXDEngine:
                 f" {words or 'nothing'}",
                 engine=ENGINE,
             )
+
+    def _after_its_end(self, uuid: str, request: Callable[[], Any]) -> None:
+        """Make a request to a guest that may just be ending by itself.
+
+        Until LXD has cleaned up behind such a guest, it refuses everything. It tells that
+        it has by noting the new power state.
+        """
+        try:
+            request()
+            return
+        except (exception.EngineUnavailable, exception.EngineTimeout):
+            raise
+        except exception.EngineError:
+            if mapping.has_settled(self._record(uuid)):
+                raise
+        deadline = time.monotonic() + CLEANUP_TIME
+        while time.monotonic() < deadline:
+            time.sleep(SETTLE)
+            if mapping.has_settled(self._record(uuid)):
+                break
+        request()
+
+    def _liblxc_says(self, name: str) -> str:
+        """End of liblxc's log of a guest, for messages: LXD often says a status only."""
+        try:
+            log = self._client.read("instances", name, "logs", "lxc.log")
+        except exception.EngineError:
+            return ""
+        errors = [line for line in log.decode(errors="replace").splitlines()
+                  if " ERROR " in line]
+        return f"; liblxc: {' | '.join(errors[-LOG_LINES:])}" if errors else ""
 
     def stop(self, uuid: str, timeout: int) -> None:
         """See Engine."""

@@ -91,6 +91,11 @@ def container_state(record: Mapping[str, Any]) -> ContainerState:
     )
 
 
+def has_settled(record: Mapping[str, Any]) -> bool:
+    """Whether LXD is done with the end of a guest that does not run."""
+    return bool(record["config"].get("volatile.last_state.power") != "RUNNING")
+
+
 def is_ours(record: Mapping[str, Any], host: str) -> bool:
     """Whether the instance is a guest of this Nova host."""
     return label(record, LABEL_HOST) == host and bool(label(record, LABEL_UUID))
