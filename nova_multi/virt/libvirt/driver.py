@@ -9,8 +9,10 @@ import nova.conf
 from nova.virt import libvirt
 from oslo_log import log as logging
 
+from nova_multi.conf import base as base_conf
 from nova_multi.conf import libvirt as libvirt_conf
-from nova_multi.virt.libvirt import interface
+from nova_multi.virt import capacity as shared_capacity
+from nova_multi.virt.libvirt import capacity, interface
 
 CONF = nova.conf.CONF
 LOG = logging.getLogger(__name__)
@@ -21,7 +23,23 @@ class LibvirtDriver(libvirt.LibvirtDriver):
 
     def __init__(self, virtapi: Any, read_only: bool = False) -> None:
         super().__init__(virtapi, read_only)
+        base_conf.register_opts(CONF)
         libvirt_conf.register_opts(CONF)
         if not CONF.nova_multi.libvirt_checksum_offload:
             self.vif_driver = interface.VIFDriver(self._host)
             LOG.info("Interfaces of virtual machines do without checksum offload")
+
+    def update_provider_tree(
+        self,
+        provider_tree: Any,
+        nodename: str,
+        allocations: dict[str, Any] | None = None,
+    ) -> None:
+        share = CONF.nova_multi.share
+        before = provider_tree.data(nodename).inventory
+        super().update_provider_tree(provider_tree, nodename, allocations=allocations)
+        ratios = shared_capacity.allocation_ratios(before, CONF, share)
+        inventory = provider_tree.data(nodename).inventory
+        provider_tree.update_inventory(
+            nodename, capacity.divided(inventory, ratios, share)
+        )
