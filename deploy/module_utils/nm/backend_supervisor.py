@@ -198,8 +198,9 @@ class Supervisor:
         """
         marked = marked_processes(service.name)
         if service.kill_mode == "process":
-            daemon = Path(service.command[0]).name
-            marked = {pid for pid in marked if daemon in _program_names(pid)}
+            # A shell may stand before the daemon: any word may be its name.
+            words = {Path(word).name for text in service.command for word in text.split()}
+            marked = {pid for pid in marked if words & _program_names(pid)}
         if marked:
             end_processes(marked, service.stop_timeout)
 
@@ -242,9 +243,10 @@ class Supervisor:
 
 
 def _program_names(pid: int) -> set[str]:
-    """The names that a process runs under: its own, and its script's."""
+    """The names that a process runs under: its own, and its script's; no shell's."""
     try:
         words = Path("/proc", str(pid), "cmdline").read_bytes().split(b"\0")
     except OSError:
         return set()
-    return {Path(word.decode(errors="replace")).name for word in words[:2] if word}
+    names = {Path(word.decode(errors="replace")).name for word in words[:2] if word}
+    return names - {"sh", "bash"}
