@@ -3,13 +3,9 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import time
 from pathlib import Path
 from typing import Protocol
 
-from . import units
 from .table import Service
 
 
@@ -55,41 +51,3 @@ def detect() -> Backend:
     from .backend_supervisor import Supervisor
 
     return Supervisor()
-
-
-def marked_processes(name: str) -> set[int]:
-    """The processes that carry a service's mark."""
-    mark = f"{units.MARK}={name}".encode()
-    found = set()
-    for entry in os.listdir("/proc"):
-        if not entry.isdigit():
-            continue
-        try:
-            environment = Path("/proc", entry, "environ").read_bytes()
-        except OSError:
-            continue  # it has ended
-        if mark in environment.split(b"\0"):
-            found.add(int(entry))
-    return found
-
-
-def end_processes(pids: set[int], timeout: float) -> None:
-    """Ask processes to end, and make those end that do not in time."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        alive = {pid for pid in pids if _alive(pid)}
-        for pid in alive:
-            try:
-                os.kill(pid, number)
-            except ProcessLookupError:
-                continue
-        deadline = time.monotonic() + timeout
-        while any(_alive(pid) for pid in alive) and time.monotonic() < deadline:
-            time.sleep(0.1)
-
-
-def _alive(pid: int) -> bool:
-    try:
-        stat = Path("/proc", str(pid), "stat").read_text()
-    except OSError:
-        return False
-    return stat.rpartition(")")[2].split()[0] != "Z"

@@ -13,8 +13,8 @@ import xmlrpc.client
 from pathlib import Path
 from typing import Any
 
-from . import files, manifest, paths, units
-from .backend import ServiceError, end_processes, marked_processes
+from . import files, manifest, paths, processes, units
+from .backend import ServiceError
 from .table import Service
 
 _FOLDER = paths.ETC / "supervisor"
@@ -90,6 +90,7 @@ class Supervisor:
         # Launchers hold the environment of services, which may hold secrets.
         changed |= files.ensure_directory(_LAUNCHERS, 0o700)
         files.ensure_directory(paths.RUN)
+        files.ensure_directory(units.PIDS)
         configured = files.ensure_file(_CONFIG, _CONFIG_TEXT, 0o600)
         alive = self._alive()
         if alive and not configured:
@@ -196,13 +197,15 @@ class Supervisor:
 
         Where guests outlive their daemon, only the daemon itself is ended.
         """
-        marked = marked_processes(service.name)
+        found = processes.of_service(service.name)
         if service.kill_mode == "process":
             # A shell may stand before the daemon: any word may be its name.
-            words = {Path(word).name for text in service.command for word in text.split()}
-            marked = {pid for pid in marked if words & _program_names(pid)}
-        if marked:
-            end_processes(marked, service.stop_timeout)
+            words = {
+                Path(word).name for text in service.command for word in text.split()
+            }
+            found = {pid for pid in found if words & processes.program_names(pid)}
+        if found:
+            processes.end(found, service.stop_timeout)
 
     def _alive(self) -> bool:
         try:
@@ -240,13 +243,3 @@ class Supervisor:
         proxy = xmlrpc.client.ServerProxy("http://localhost", transport=_Transport())
         with proxy:
             return getattr(proxy.supervisor, method)(*arguments)
-
-
-def _program_names(pid: int) -> set[str]:
-    """The names that a process runs under: its own, and its script's; no shell's."""
-    try:
-        words = Path("/proc", str(pid), "cmdline").read_bytes().split(b"\0")
-    except OSError:
-        return set()
-    names = {Path(word.decode(errors="replace")).name for word in words[:2] if word}
-    return names - {"sh", "bash"}

@@ -7,7 +7,7 @@ import dataclasses
 import os
 from pathlib import Path
 
-from . import units
+from . import processes
 
 _LISTEN = "0A"
 
@@ -36,7 +36,7 @@ def listeners(ports: set[int], proc: Path = Path("/proc")) -> list[Listener]:
     for inode, port in sockets.items():
         pid = owners.get(inode, 0)
         if port not in found or not found[port].pid:
-            found[port] = Listener(port, pid, _name(pid, proc), _ours(pid, proc))
+            found[port] = Listener(port, pid, _name(pid, proc), processes.is_ours(pid))
     return [found[port] for port in sorted(found)]
 
 
@@ -72,12 +72,3 @@ def _name(pid: int, proc: Path) -> str:
         return (proc / str(pid) / "comm").read_text().strip()
     except OSError:
         return ""
-
-
-def _ours(pid: int, proc: Path) -> bool:
-    try:
-        return f"\0{units.MARK}=".encode() in b"\0" + (
-            (proc / str(pid) / "environ").read_bytes()
-        )
-    except OSError:
-        return False

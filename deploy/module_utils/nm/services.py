@@ -13,8 +13,8 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from . import files, paths, ready, table, units
-from .backend import Backend, ServiceError, marked_processes
+from . import files, paths, processes, ready, table, units
+from .backend import Backend, ServiceError
 from .table import Service
 
 _LOG_LINES = 20
@@ -212,7 +212,7 @@ class ServiceSet:
         if not any(check["kind"] != "none" for check in service.ready):
             return False
         ours = self._backend.state(service.name) != "stopped"
-        return not ours and not marked_processes(service.name) and not self._fault(service)
+        return not ours and not processes.of_service(service.name) and not self._fault(service)
 
     def _fault(self, service: Service) -> str | None:
         for check in service.ready:

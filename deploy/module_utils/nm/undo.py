@@ -27,7 +27,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from . import backend, command, packages, paths
+from . import backend, command, packages, paths, processes
 
 # Data that is only given up with --purge: databases, images, guests' disks. The
 # venvs too, so that a new `deploy/up` need not build them again.
@@ -95,9 +95,9 @@ class Undo:
     def _service(self, entry: Mapping[str, Any]) -> None:
         name = entry["name"]
         self._backend.stop(name, timeout=120)
-        left = backend.marked_processes(name)
+        left = processes.of_service(name)
         if left:
-            backend.end_processes(left, timeout=10)
+            processes.end(left, timeout=10)
         self._backend.remove(name)
 
     def _supervisor(self, _entry: Mapping[str, Any]) -> None:

@@ -25,6 +25,9 @@ _COMMON_ENVIRONMENT = {
 # KVM. An unreadable device node would not do, root may access that.
 HIDDEN_DEVICE = paths.RUN / "no-device"
 
+# Where each launcher notes its pid; see processes.py.
+PIDS = paths.RUN / "pids"
+
 
 def environment(service: Service) -> dict[str, str]:
     return {**_COMMON_ENVIRONMENT, **service.environment, MARK: service.name}
@@ -141,6 +144,7 @@ def launcher(service: Service) -> str:
         "# SPDX-License-Identifier: Apache-2.0",
         "# Written by nova_multi's deployment from its table of services.",
         "set -e",
+        f"echo $$ > {PIDS / service.name}",
         f"cd {shlex.quote(service.working_directory)}",
     ]
     if service.open_files:
