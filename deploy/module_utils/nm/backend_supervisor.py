@@ -227,6 +227,8 @@ class Supervisor:
                 "PATH": os.defpath + ":/usr/sbin:/sbin",
                 "LANG": "C.UTF-8",
                 "HOME": "/root",
+                # What descends from it is ours.
+                units.MARK: "supervisord",
             },
         )
         deadline = time.monotonic() + 20
