@@ -1,4 +1,3 @@
-#!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """Bring Glance what tools/build-image made."""
 
@@ -153,7 +152,7 @@ def main() -> None:
     if openstack is None:
         module.fail_json(msg="example_images needs openstacksdk in its Python")
     path = Path(module.params["manifest"])
-    made_here.record("directory", path=str(path.parent))
+    made_here.record("tree", path=str(path.parent))
     uploader = Uploader(openstack.connect(cloud=module.params["cloud"]), path.parent)
     try:
         uploader.bring(json.loads(path.read_text())["images"])
