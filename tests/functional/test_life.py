@@ -10,6 +10,7 @@ import nova.conf
 from nova.compute import power_state
 
 from nova_multi import exception
+from nova_multi.virt import userdata
 from nova_multi.virt.engine import GuestState
 from tests.fixtures import probe
 from tests.functional import base
@@ -161,7 +162,7 @@ class LifeTest(base.ContainerCloud):
         self.assertTrue(spec.bootstrap)
         (mount,) = spec.mounts
         self.assertTrue(mount.read_only)
-        self.assertTrue((pathlib.Path(mount.source) / "bootstrap").exists())
+        self.assertTrue((pathlib.Path(mount.source) / userdata.BOOTSTRAP).exists())
         self._delete_server(server)
         self.assert_nothing_left()
 
