@@ -105,7 +105,8 @@ def _run(
         if result.outcome is not Outcome.SKIPPED or arguments.verbose:
             print(
                 f"{name:8} {len(report.results):3}/{len(report.selection.run)} "
-                f"{result.outcome:7} {result.seconds:6.1f} s  {reports.short(result.name)}",
+                f"{result.outcome:7} {result.seconds:6.1f} s  "
+                f"{reports.short(result.name)}",
                 flush=True,
             )
 

@@ -27,7 +27,9 @@ CHUNK = 1024 * 1024
 ERRORS = (openstack.exceptions.SDKException, keystoneauth1.exceptions.ClientException)
 #: Fields of an image record that Glance itself sets.
 _GLANCES_OWN = frozenset(
-    ["checksum", "created_at", "direct_url", "file", "id", "locations", "os_hash_algo", "os_hash_value", "owner", "schema", "self", "size", "status", "stores", "updated_at", "virtual_size", "os_hidden", "tags"]
+    {"checksum", "created_at", "direct_url", "file", "id", "locations"}
+    | {"os_hash_algo", "os_hash_value", "os_hidden", "owner", "schema", "self", "size"}
+    | {"status", "stores", "tags", "updated_at", "virtual_size"}
 )
 
 

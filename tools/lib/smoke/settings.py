@@ -101,7 +101,7 @@ def render(cloud: CloudFacts, target: Target, folder: Path) -> str:
             "image_ssh_user": "root",
             "image_alt_ssh_user": "root",
             # The guests' shell is Debian's dash, which has no pipefail.
-            "ssh_shell_prologue": "set -eu; PATH=$$PATH:/usr/local/bin:/sbin:/usr/sbin;",
+            "ssh_shell_prologue": "set -eu; PATH=$$PATH:/usr/sbin:/sbin;",
             "ssh_timeout": 120,
             "ping_timeout": 60,
         },
