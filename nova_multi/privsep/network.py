@@ -116,7 +116,7 @@ def move_to_namespace(
 
     :param namespace: path, such as ``/proc/42/ns/net``.
     :param addresses: with prefix length.
-    :param routes: pairs of destination and gateway.
+    :param routes: pairs of destination and gateway, which is empty for on the link.
     :raises NetworkSetupError: also when neither ``inner`` nor ``name`` is there.
     """
     if not _link_in_namespace(namespace, name):
@@ -128,6 +128,9 @@ def move_to_namespace(
         nodad = " nodad" if ":" in address else ""
         lines.append(f"address replace {address} dev {name}{nodad}")
     for destination, gateway in [("default", g) for g in gateways] + list(routes):
+        if not gateway:
+            lines.append(f"route replace {destination} dev {name}")
+            continue
         family = ipaddress.ip_address(gateway).version
         if destination == "default":
             destination = "default" if family == 4 else "::/0"

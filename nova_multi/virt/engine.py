@@ -97,9 +97,13 @@ class Mount:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Route:
-    """A static route of a guest."""
+    """A static route of a guest.
 
-    destination: str  # CIDR
+    :ivar destination: in CIDR notation.
+    :ivar gateway: next hop; empty if the destination is on the link itself.
+    """
+
+    destination: str
     gateway: str
 
 

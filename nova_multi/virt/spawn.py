@@ -310,7 +310,9 @@ class Guests:
         (interface,) = vif.interfaces([nova_vif], names)
         # Its routes beside those of the first interface: the default stays where it is.
         first = names[nova_vif["id"]] == "eth0"
-        return interface if first else dataclasses.replace(interface, gateways=())
+        if first:
+            return interface
+        return vif.beside_others(dataclasses.replace(interface, gateways=()))
 
     def start(self, instance: Any, network_info: Any) -> None:
         """Start a guest that is there, with its network made whole first.

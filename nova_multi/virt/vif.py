@@ -8,6 +8,7 @@ bridge by os-vif, exactly as a virtual machine's tap is, so OVN sees no differen
 
 from __future__ import annotations
 
+import dataclasses
 import ipaddress
 import json
 import os
@@ -29,6 +30,8 @@ LOG = logging.getLogger(__name__)
 #: like Nova's tap names, it stays below the kernel's fifteen.
 INNER_PREFIX = "inn"
 DEFAULT_MTU = 1500
+#: Address of the metadata service.
+METADATA = "169.254.169.254/32"
 
 
 def tap_name(port_id: str) -> str:
@@ -52,10 +55,17 @@ def interfaces(
     Only the first interface with a gateway of a family has that family's default route.
     """
     seen: set[int] = set()
-    found = []
+    found: list[Interface] = []
     for vif in network_info:
-        found.append(_interface(vif, names[vif["id"]], seen))
+        interface = _interface(vif, names[vif["id"]], seen)
+        found.append(beside_others(interface) if found else interface)
     return tuple(found)
+
+
+def beside_others(interface: Interface) -> Interface:
+    """An interface that leaves the way to the metadata service to an earlier one."""
+    routes = tuple(r for r in interface.routes if r.destination != METADATA)
+    return dataclasses.replace(interface, routes=routes)
 
 
 def _interface(vif: Any, name: str, families: set[int]) -> Interface:
@@ -76,6 +86,11 @@ def _interface(vif: Any, name: str, families: set[int]) -> Interface:
             via = (route["gateway"] or {}).get("address")
             if via:
                 routes.append(Route(str(route["cidr"]), via))
+        if _serves_metadata(subnet) and METADATA not in [r.destination for r in routes]:
+            # DHCP would bring this route, and guests whose addresses are there before
+            # their first process need not ask it. Without the route they would look
+            # for metadata behind their router, and might find somebody else's.
+            routes.append(Route(METADATA, ""))
         nameservers += [dns["address"] for dns in subnet["dns"]]
     return Interface(
         port_id=vif["id"],
@@ -89,6 +104,15 @@ def _interface(vif: Any, name: str, families: set[int]) -> Interface:
         routes=tuple(routes),
         nameservers=tuple(dict.fromkeys(nameservers)),
     )
+
+
+def _serves_metadata(subnet: Any) -> bool:
+    """Whether Neutron answers at the metadata address on the subnet's link itself.
+
+    OVN's metadata port has that address beside the one that DHCP names.
+    """
+    version = ipaddress.ip_network(subnet["cidr"], strict=False).version
+    return version == 4 and bool(subnet["meta"].get("enable_dhcp"))
 
 
 def assign_names(port_ids: Iterable[str], known: dict[str, str]) -> dict[str, str]:

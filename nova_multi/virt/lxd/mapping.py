@@ -180,10 +180,12 @@ def _route_command(name: str, route: Route) -> str:
     if not _INTERFACE_NAME.match(name):
         raise exception.NetworkSetupError(f"{name!r} is no interface name")
     destination = ipaddress.ip_network(route.destination, strict=False)
-    gateway = ipaddress.ip_address(route.gateway)
+    hop = ""
+    if route.gateway:
+        hop = f" via {ipaddress.ip_address(route.gateway)} onlink"
     return (
         f'nsenter --net="/proc/$LXC_PID/ns/net" ip route replace {destination}'
-        f" via {gateway} dev {name} onlink"
+        f" dev {name}{hop}"
     )
 
 

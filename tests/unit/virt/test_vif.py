@@ -182,3 +182,24 @@ def test_a_port_that_was_never_bound_loses_its_veth(instance, privsep, os_vif):
     vif.unplug(instance, nova_vif(PORT_A, kind="binding_failed"))
     os_vif.unplug.assert_not_called()
     privsep.delete_link.assert_called_once_with("tapaaaaaaaa-11")
+
+
+def dhcp_subnet(cidr, address, **more):
+    made = subnet(cidr, None, address, **more)
+    made["meta"]["enable_dhcp"] = True
+    return made
+
+
+def test_first_interface_knows_the_way_to_the_metadata_service():
+    a = nova_vif(PORT_A, dhcp_subnet("10.0.0.0/24", "10.0.0.7"))
+    b = nova_vif(PORT_B, dhcp_subnet("10.1.0.0/24", "10.1.0.7"))
+    names = {PORT_A: "eth0", PORT_B: "eth1"}
+    routes = [interface.routes for interface in vif.interfaces([a, b], names)]
+    assert routes == [(Route(vif.METADATA, ""),), ()]
+
+
+def test_a_route_to_the_metadata_service_that_neutron_gave_is_kept():
+    given = (vif.METADATA, "10.0.0.2")
+    a = nova_vif(PORT_A, dhcp_subnet("10.0.0.0/24", "10.0.0.7", routes=[given]))
+    (interface,) = vif.interfaces([a], {PORT_A: "eth0"})
+    assert interface.routes == (Route(*given),)
