@@ -3,16 +3,19 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import socket
+import struct
 import subprocess
 from pathlib import Path
 from typing import Any
 
 from . import kvm, paths
 
-_NET = Path("/sys/class/net")
+# linux/sockios.h
+_SIOCGIFMTU = 0x8921
 
 
 def facts() -> dict[str, Any]:
@@ -68,10 +71,14 @@ def outer_interface(routes: Path = Path("/proc/net/route")) -> str:
 
 def mtu(interface: str) -> int:
     """Of an interface, in bytes; 1500 where there is no such interface."""
-    try:
-        return int((_NET / interface / "mtu").read_text())
-    except OSError:
-        return 1500
+    # Asked of the kernel: in a container /sys may show another network namespace.
+    request = struct.pack("16s16x", interface.encode())
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        try:
+            answer = fcntl.ioctl(any_socket, _SIOCGIFMTU, request)
+        except OSError:
+            return 1500
+    return int(struct.unpack_from("16si", answer)[1])
 
 
 def memory_mb(meminfo: Path = Path("/proc/meminfo")) -> int:
