@@ -254,6 +254,9 @@ def _nspawn(machine: Machine, root: Path) -> list[str]:
     pip = surroundings.pip_configuration()
     places = surroundings.local_folders(pip, *surroundings.environment().values())
     command = [
+        # Not nspawn's own option for it: that mounts /sys before it enters, and the
+        # machine would see the interfaces outside.
+        *("nsenter", f"--net=/run/netns/{machine.name}", "--"),
         "systemd-nspawn",
         "--quiet",
         f"--directory={root}",
@@ -266,7 +269,6 @@ def _nspawn(machine: Machine, root: Path) -> list[str]:
         "--link-journal=no",
         "--capability=all",
         "--system-call-filter=@keyring bpf",
-        f"--network-namespace-path=/run/netns/{machine.name}",
         *(f"--bind={device}" for device in surroundings.devices()),
         *(f"--bind-ro={place}" for place in places),
     ]
