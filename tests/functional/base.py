@@ -81,6 +81,7 @@ class ContainerCloud(NovaCase, integrated_helpers.ProviderUsageBaseTestCase):
         )
         self.glance = self.useFixture(container_driver.Glance(self))
         container_driver.FakeContainerDriver.engines.clear()
+        container_driver.FakeContainerDriver.node_uuids.clear()
         for host in self.hosts:
             self._start_compute(host)
         self.engine = self.engine_of(HOST)
