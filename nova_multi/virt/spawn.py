@@ -317,13 +317,20 @@ class Guests:
     def start(self, instance: Any, network_info: Any) -> None:
         """Start a guest that is there, with its network made whole first.
 
+        One that runs already runs on; what it lost of its network it gets back.
         Whatever fails, the guest stays: a power or network path never removes one.
         """
+        if self.engine.guest(instance.uuid).state in _RUNS:
+            self.heal_network(instance, network_info)
+            return
         interfaces = self.interfaces(instance, network_info)
         self.plug(instance, network_info, interfaces)
         self.engine.connect(instance.uuid, interfaces)
         self.engine.start(instance.uuid)
 
+
+#: An engine connects no guest that has processes.
+_RUNS = (GuestState.RUNNING, GuestState.PAUSED)
 
 #: No other host would do better with these.
 _HOPELESS = (
