@@ -72,13 +72,15 @@ class ActionModule(ActionBase):
             searchpath=search, available_variables=variables
         )
         try:
-            entry["content"] = templar.template(
+            content = templar.template(
                 template,
                 escape_backslashes=False,
                 overrides={"trim_blocks": True, "keep_trailing_newline": True},
             )
         except Exception as error:
             raise AnsibleActionFail(f"template {source}: {error}") from error
+        # Nothing but comments renders to None.
+        entry["content"] = "" if content is None else str(content)
         return entry
 
 
