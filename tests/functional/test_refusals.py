@@ -73,8 +73,12 @@ class RefusalTest(base.ContainerCloud):
 
     def test_attach_volume(self) -> None:
         volume = nova_fixtures.CinderFixture.IMAGE_BACKED_VOL
-        with self.assertRaises(client.OpenStackApiException):
-            self.api.post_server_volume(
-                self.server["id"], {"volumeAttachment": {"volumeId": volume}}
-            )
+        self.api.post_server_volume(
+            self.server["id"], {"volumeAttachment": {"volumeId": volume}}
+        )
+        self.wait(
+            self.server,
+            status="ACTIVE",
+            **{"os-extended-volumes:volumes_attached": []},
+        )
         self.assertEqual(GuestState.RUNNING, self.guest_state(self.server))

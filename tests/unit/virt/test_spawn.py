@@ -36,6 +36,7 @@ class Host:
         self.ports = set()
         self.calls = []
         self.fail_at = {}
+        self.state = GuestState.RUNNING
         self.engine = self
         self.images = SimpleNamespace(ensure=self._ensure)
 
@@ -76,7 +77,7 @@ class Host:
         self._at("detach")
 
     def guest(self, uuid):
-        return ContainerState(uuid, "n", GuestState.RUNNING)
+        return ContainerState(uuid, "n", self.state)
 
     # the node
     def plug(self, instance, vif, interface):
@@ -291,6 +292,7 @@ def test_a_shut_off_boot_has_no_network_that_answers(guests, host, request_):
 
 def test_a_failed_start_keeps_the_guest(guests, host, request_, network_info):
     guests.boot(request_)
+    host.state = GuestState.STOPPED
     host.fail_at["start"] = exception.EngineError("no")
     with pytest.raises(exception.EngineError):
         guests.start(request_.instance, network_info)
