@@ -42,8 +42,13 @@ def _http(check: Mapping[str, Any], timeout: float) -> str | None:
     # http.client, not urllib: no proxy of the environment stands between.
     connection = http.client.HTTPConnection(url.netloc, timeout=timeout)
     try:
+        if "socket" in check:
+            connection.sock = socket.socket(socket.AF_UNIX)
+            connection.sock.settimeout(timeout)
+            connection.sock.connect(str(check["socket"]))
         target = (url.path or "/") + (f"?{url.query}" if url.query else "")
-        connection.request("GET", target, headers={"Connection": "close"})
+        headers = {"Connection": "close", **check.get("headers", {})}
+        connection.request("GET", target, headers=headers)
         status = connection.getresponse().status
     finally:
         connection.close()
