@@ -172,12 +172,18 @@ def plug(instance: Any, vif: Any, interface: Interface) -> None:
     :raises NetworkSetupError: nothing that this call made is left.
     """
     converted = _osvif(vif)
+    owner = os_vif_util.nova_to_osvif_instance(instance)
     made = not privsep.link_exists(interface.tap)
     try:
+        if made:
+            # A pair that went away with its guest's namespace leaves its port in the
+            # switch. Open vSwitch's userspace datapath would stay with the device that
+            # is gone, though the new one has its name.
+            os_vif.unplug(converted, owner)
         privsep.create_veth(
             interface.tap, interface.inner, interface.mac, interface.mtu
         )
-        os_vif.plug(converted, os_vif_util.nova_to_osvif_instance(instance))
+        os_vif.plug(converted, owner)
     except (os_vif_exception.ExceptionBase, exception.NetworkSetupError) as error:
         if made:
             privsep.delete_link(interface.tap)
