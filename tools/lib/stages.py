@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""tools/test: run stages of tests and say how each of them ended.
+
+lint, unit and functional need nothing but Python. contract tests the real engines, and
+integration and smoke the real cloud: for these deploy/up is run first, so they need
+root, and they leave the cloud behind (deploy/down takes it away).
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+TOP = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(TOP / "deploy" / "module_utils"))
+sys.dont_write_bytecode = True
+
+from nm import pipconf  # noqa: E402
+
+#: In the order in which ``all`` runs them: quick ones first.
+STAGES = ("lint", "unit", "functional", "contract", "integration", "smoke")
+#: Stages that test what deploy/up makes.
+DEPLOYED = ("contract", "integration", "smoke")
+#: Exit status for a command line or machine that can't do it.
+UNFIT = 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """How a stage ended."""
+
+    stage: str
+    status: int
+    seconds: float
+
+    def __str__(self) -> str:
+        word = "passed" if self.status == 0 else f"FAILED ({self.status})"
+        return f"{self.stage:<12} {word:<12} {self.seconds:6.0f} s"
+
+
+def main() -> int:
+    options = _options()
+    chosen = STAGES if "all" in options.stages else tuple(options.stages)
+    if set(chosen) & set(DEPLOYED) and os.geteuid() != 0:
+        print(f"tools/test: {', '.join(DEPLOYED)} need root", file=sys.stderr)
+        return UNFIT
+    environment = {**os.environ, **pipconf.uv_environment()}
+    try:
+        tox = _tox(environment)
+    except (OSError, subprocess.CalledProcessError) as error:
+        print(f"tools/test: its own environment: {error}", file=sys.stderr)
+        return UNFIT
+    results: list[Result] = []
+    for stage in [stage for stage in STAGES if stage in chosen]:
+        if stage in DEPLOYED and not _deployed(results, options.no_deploy):
+            continue
+        command = _command(stage, tox, options.arguments)
+        results.append(_run(stage, command, environment))
+        if options.fail_fast and results[-1].status:
+            break
+    print("\n" + "\n".join(str(result) for result in results))
+    return 1 if any(result.status for result in results) else 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="tools/test", description=__doc__)
+    parser.add_argument(
+        "stages",
+        nargs="*",
+        default=["all"],
+        metavar="stage",
+        help=f"{', '.join(STAGES)} or all (the default)",
+    )
+    parser.add_argument(
+        "--fail-fast", action="store_true", help="stop after a stage that failed"
+    )
+    parser.add_argument(
+        "--no-deploy",
+        action="store_true",
+        help="take the cloud as it is instead of running deploy/up",
+    )
+    words = sys.argv[1:]
+    rest: list[str] = []
+    if "--" in words:
+        position = words.index("--")
+        words, rest = words[:position], words[position + 1 :]
+    options = parser.parse_args(words)
+    options.arguments = rest
+    unknown = set(options.stages) - {*STAGES, "all"}
+    if unknown:
+        parser.error(f"there is no stage {', '.join(sorted(unknown))}")
+    if rest and (len(options.stages) != 1 or options.stages == ["all"]):
+        parser.error("arguments after -- go to one stage")
+    return options
+
+
+def _tox(environment: dict[str, str]) -> Path:
+    """tox with uv, as pinned, in a venv of its own."""
+    work = Path(os.environ.get("NOVA_MULTI_TOX_DIR", TOP / ".tox"))
+    venv = work / "tools"
+    python = venv / "bin" / "python"
+    wanted = (TOP / "tools" / "requirements.txt").read_text()
+    done = venv / "requirements.txt"
+    if done.exists() and done.read_text() == wanted:
+        return venv / "bin" / "tox"
+    print("making the environment of the tests' own tools ...", flush=True)
+    _ensure_ensurepip()
+    subprocess.run([sys.executable, "-m", "venv", "--clear", str(venv)], check=True)
+    pip = [str(python), "-m", "pip", "install", "--quiet", "--no-deps"]
+    requirements = ["-r", str(TOP / "tools" / "requirements.txt")]
+    subprocess.run([*pip, *requirements], check=True, env=environment)
+    # Written last: a venv that was interrupted is made anew.
+    done.write_text(wanted)
+    return venv / "bin" / "tox"
+
+
+def _ensure_ensurepip() -> None:
+    """Debian keeps venv's pip in a package of its own."""
+    try:
+        import ensurepip  # noqa: F401
+    except ImportError:
+        apt = ["apt-get", "install", "-q", "-y", "--no-install-recommends"]
+        quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        subprocess.run(["apt-get", "update", "-q"], check=True, env=quiet)
+        subprocess.run([*apt, "python3-venv"], check=True, env=quiet)
+
+
+def _command(stage: str, tox: Path, arguments: list[str]) -> list[str]:
+    if stage == "smoke":
+        return [str(TOP / "tools" / "smoke"), *arguments]
+    command = [str(tox), "run", "-q", "-c", str(TOP / "tox.ini"), "-e", stage]
+    return [*command, "--", *arguments] if arguments else command
+
+
+def _deployed(results: list[Result], as_it_is: bool) -> bool:
+    """Whether the cloud is up; deploy/up is run once, before the first who needs it."""
+    known = [result for result in results if result.stage == "deploy/up"]
+    if not known and not as_it_is:
+        command = [str(TOP / "deploy" / "up")]
+        known = [_run("deploy/up", command, dict(os.environ))]
+        results += known
+    return as_it_is or known[0].status == 0
+
+
+def _run(stage: str, command: list[str], environment: dict[str, str]) -> Result:
+    print(f"\n== {stage}: {' '.join(command)}", flush=True)
+    begin = time.monotonic()
+    status = subprocess.run(command, cwd=TOP, env=environment, check=False).returncode
+    return Result(stage, status, time.monotonic() - begin)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
