@@ -120,9 +120,24 @@ class DockerEngine:
         self._sandboxes = network.Sandboxes(self._client, settings.pause_binary)
         # Fixed while the daemon runs; asked for again with each info().
         self._info: Mapping[str, Any] | None = None
+        self._tried: dict[str, bool] = {}
 
     def info(self) -> EngineInfo:
-        return docker_host.engine_info(self._daemon_info(fresh=True))
+        info = self._daemon_info(fresh=True)
+        return docker_host.engine_info(info, disk_limits=self._disk_limits(info))
+
+    def _disk_limits(self, info: Mapping[str, Any]) -> bool:
+        """Whether the daemon takes a size for a guest's disk; tried once.
+
+        Its answer about itself does not tell, and a file system with quotas is not
+        enough where the daemon may not make the device node that it sets them by.
+        """
+        daemon = info["ID"]
+        if daemon not in self._tried:
+            self._tried[daemon] = docker_host.may_limit_disks(info) and (
+                self._sandboxes.takes_size()
+            )
+        return self._tried[daemon]
 
     def _daemon_info(self, *, fresh: bool = False) -> Mapping[str, Any]:
         if fresh or self._info is None:
@@ -283,7 +298,7 @@ class DockerEngine:
             facts.command,
             host=self._settings.host,
             hold_binary=self._settings.pause_binary,
-            disk_limits=docker_host.engine_info(info).disk_limits,
+            disk_limits=self._disk_limits(info),
             no_new_privileges=self._settings.no_new_privileges,
         )
         with translated(

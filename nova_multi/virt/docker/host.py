@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from nova_multi.virt.docker import mapping
@@ -27,25 +27,9 @@ def guest_root(info: Mapping[str, Any]) -> tuple[int, int]:
     return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
-def disk_limits(info: Mapping[str, Any], mounts: Iterable[str]) -> bool:
-    """Whether the storage driver takes a size for a guest.
-
-    :param mounts: lines of ``/proc/self/mounts``.
-    """
-    driver = info["Driver"]
-    if driver in ("btrfs", "zfs", "devicemapper"):
-        return True
-    if driver != "overlay2":
-        return False
-    root = info["DockerRootDir"]
-    best: tuple[str, str, str] = ("", "", "")
-    for line in mounts:
-        _, point, kind, options, *_ = line.split()
-        above = (root + "/").startswith(point.rstrip("/") + "/")
-        if above and len(point) >= len(best[0]):
-            best = (point, kind, options)
-    quotas = {"prjquota", "pquota"} & set(best[2].split(","))
-    return best[1] == "xfs" and bool(quotas)
+def may_limit_disks(info: Mapping[str, Any]) -> bool:
+    """Whether the storage driver can limit a guest's disk on a suitable file system."""
+    return info["Driver"] in ("btrfs", "zfs", "overlay2")
 
 
 def disk_space(path: str) -> tuple[int, int]:
@@ -65,17 +49,15 @@ def disk_space(path: str) -> tuple[int, int]:
         return found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize
 
 
-def engine_info(info: Mapping[str, Any]) -> EngineInfo:
+def engine_info(info: Mapping[str, Any], *, disk_limits: bool) -> EngineInfo:
     """The daemon's answer as our values."""
     total, free = disk_space(info["DockerRootDir"])
-    with open("/proc/self/mounts", encoding="utf-8") as mounts:
-        limits = disk_limits(info, mounts)
     root = guest_root(info)
     return EngineInfo(
         name="docker",
         version=mapping.version(info["ServerVersion"]),
         storage=info["Driver"],
-        disk_limits=limits,
+        disk_limits=disk_limits,
         disk_total_gb=total // _GIB,
         disk_free_gb=free // _GIB,
         settings={
@@ -84,6 +66,6 @@ def engine_info(info: Mapping[str, Any]) -> EngineInfo:
             "cgroup": info.get("CgroupVersion", "1"),
             "user namespaces": f"root is {root[0]}:{root[1]}" if root[0] else "no",
             "live restore": "yes" if info.get("LiveRestoreEnabled") else "no",
-            "disk limits": "yes" if limits else "no",
+            "disk limits": "yes" if disk_limits else "no",
         },
     )

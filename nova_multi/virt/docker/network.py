@@ -151,6 +151,22 @@ class Sandboxes:
             except docker_errors.NotFound:
                 LOG.debug("Sandbox %s is gone already", name)
 
+    def takes_size(self) -> bool:
+        """Whether the daemon makes a container with a limit of its disk."""
+        config = {
+            "Image": self._ensure_image(),
+            "HostConfig": {"NetworkMode": "none", "StorageOpt": {"size": "1G"}},
+        }
+        with translated("try whether guests' disks can be limited"):
+            api = self._client.api()
+            try:
+                made = api.create_container_from_config(config)
+            except docker_errors.APIError as error:
+                LOG.info("Guests' disks can't be limited: %s", error.explanation)
+                return False
+            api.remove_container(made["Id"], force=True)
+        return True
+
     def _ensure_image(self, *, again: bool = False) -> str:
         """Name of the sandbox's image, imported on first use."""
         with self._lock:
