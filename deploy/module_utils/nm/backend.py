@@ -28,6 +28,9 @@ class Backend(Protocol):
     def state(self, name: str) -> str:
         """One of running, starting, stopped, failed; done for a finished oneshot."""
 
+    def pid(self, name: str) -> int:
+        """The main process of a service; 0 if it has none."""
+
     def start(self, service: Service) -> None:
         """Start and return at once."""
 

@@ -126,6 +126,12 @@ class Supervisor:
             return "done" if info["exitstatus"] == 0 else "failed"
         return _STATES.get(info["statename"], "stopped")
 
+    def pid(self, name: str) -> int:
+        try:
+            return int(self._call("getProcessInfo", name)["pid"])
+        except xmlrpc.client.Fault:
+            return 0
+
     def start(self, service: Service) -> None:
         self._end_orphans(service)
         with self._lock:

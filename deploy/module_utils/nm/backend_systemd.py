@@ -78,6 +78,10 @@ class Systemd:
             "failed": "failed",
         }.get(values.get("ActiveState", ""), "stopped")
 
+    def pid(self, name: str) -> int:
+        shown = _systemctl("show", "--property=MainPID", units.unit_name(name)).stdout
+        return int(shown.partition("=")[2].strip() or 0)
+
     def start(self, service: Service) -> None:
         self._reload_once()
         unit = units.unit_name(service.name)

@@ -22,6 +22,9 @@ _LOG_LINES = 20
 # the doubt before it is restarted; longer if it has just been started.
 _PATIENCE = 10.0
 _POLL = 0.15
+# Seconds for which a service that can't be asked anything has to stay up after its
+# start to count as ready.
+_SETTLE = 6.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -155,6 +158,8 @@ class ServiceSet:
 
         :raises ServiceError: it runs but is not ready in time.
         """
+        if self._is_mute(service):
+            return self._settles(service)
         deadline = time.monotonic() + service.ready_timeout
         found: str | None = None
         while time.monotonic() < deadline:
@@ -195,6 +200,8 @@ class ServiceSet:
         """Whether a service that has been started works, or soon does."""
         if state == "failed":
             return False
+        if self._is_mute(service):
+            return self._settles(service)
         patience = max(_PATIENCE, service.ready_timeout - _age(service))
         deadline = time.monotonic() + patience
         while time.monotonic() < deadline:
@@ -206,6 +213,22 @@ class ServiceSet:
             if state == "failed":
                 return False
         return False
+
+    @staticmethod
+    def _is_mute(service: Service) -> bool:
+        checks = any(check["kind"] != "none" for check in service.ready)
+        return service.type != "oneshot" and not checks
+
+    def _settles(self, service: Service) -> bool:
+        """Whether one process of a service is up for a while since its start."""
+        pid = self._backend.pid(service.name)
+        while _age(service) < _SETTLE:
+            time.sleep(_POLL)
+            now = self._backend.pid(service.name)
+            if (pid and now != pid) or self._backend.state(service.name) == "failed":
+                return False
+            pid = now
+        return self._backend.state(service.name) == "running"
 
     def _is_foreign(self, service: Service) -> bool:
         """Whether somebody else runs this daemon, of which a machine has one."""

@@ -107,10 +107,10 @@ def _hardening(service: Service) -> list[str]:
         "RestrictSUIDSGID=yes",
         "LockPersonality=yes",
         "NoNewPrivileges=yes",
+        "PrivateTmp=yes",
     ]
     if not service.capabilities:
         lines += [
-            "PrivateTmp=yes",
             "PrivateDevices=yes",
             "ProtectKernelTunables=yes",
             "ProtectControlGroups=yes",

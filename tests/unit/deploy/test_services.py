@@ -17,6 +17,7 @@ class Diary:
     def __init__(self, broken: set[str] | None = None) -> None:
         self.entries: list[tuple[str, str]] = []
         self.states: dict[str, str] = {}
+        self.pids: dict[str, int] = {}
         self.broken = broken or set()
         self._lock = threading.Lock()
 
@@ -31,6 +32,9 @@ class Diary:
 
     def state(self, name: str) -> str:
         return self.states.get(name, "stopped")
+
+    def pid(self, name: str) -> int:
+        return self.pids.get(name, 1)
 
     def start(self, service: table.Service) -> None:
         with self._lock:
@@ -54,6 +58,7 @@ class Diary:
 def _folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("LOG", "RUN", "STATE", "SERVICES", "STARTED"):
         monkeypatch.setattr(paths, name, tmp_path / name.lower())
+    monkeypatch.setattr(services, "_SETTLE", 0.5)
     monkeypatch.setattr(manifest, "record", lambda *_, **__: True)
     monkeypatch.setattr(files, "_ensure_attributes", lambda *_: False)
     monkeypatch.setattr(files, "_uid", lambda _: -1)
@@ -168,3 +173,18 @@ def test_what_an_earlier_call_started_is_waited_for(tmp_path: Path) -> None:
     services.ServiceSet(diary, [_service("api", needs=["slow"])]).ensure()
     timer.join()
     assert diary.entries[-1] == ("start", "api")
+
+
+def test_one_that_keeps_ending_is_found_out_without_a_check() -> None:
+    diary = Diary()
+    diary.pids["a"] = 1
+    timers = [
+        threading.Timer(0.2 * number, diary.pids.__setitem__, ("a", number))
+        for number in range(2, 9)
+    ]
+    for timer in timers:
+        timer.start()
+    with pytest.raises(ServiceError, match="service a does not stay up"):
+        services.ServiceSet(diary, [_service("a")]).ensure()
+    for timer in timers:
+        timer.join()
