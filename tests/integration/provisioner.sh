@@ -1,0 +1,30 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# User-data of the integration tests: a site that tells what the guest sees.
+set -eu
+root=/srv/www
+mkdir -p "$root"
+echo "provisioner: run in $(uname -n)"
+uname -n >"$root/hostname"
+# Counts how often user-data was run in this file system.
+echo run >>"$root/runs"
+busybox wget -q -O "$root/metadata" \
+    http://169.254.169.254/openstack/latest/meta_data.json ||
+    rm -f "$root/metadata"
+cat >/etc/rc.local <<'START'
+#!/bin/sh
+root=/srv/www
+busybox wget -q -O /dev/null http://127.0.0.1/hostname 2>/dev/null && exit 0
+echo boot >>$root/boots
+busybox httpd -p 80 -h $root
+(
+    while :; do
+        busybox ip address show >$root/addresses.new 2>&1
+        mv $root/addresses.new $root/addresses
+        sleep 1
+    done
+) >/dev/null 2>&1 &
+START
+chmod 0755 /etc/rc.local
+/etc/rc.local
+echo "provisioner: done"
