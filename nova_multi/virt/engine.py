@@ -159,8 +159,6 @@ class ContainerSpec:
     :ivar environment: variables of the guest's first process.
     :ivar mounts: directories of the host in the guest.
     :ivar labels: marks (LABEL_*).
-    :ivar nameservers: as in Interface, merged over all of them.
-    :ivar search: likewise.
     """
 
     uuid: str
@@ -176,8 +174,6 @@ class ContainerSpec:
     bootstrap: str | None = None
     environment: Mapping[str, str] = dataclasses.field(default_factory=dict)
     mounts: tuple[Mount, ...] = ()
-    nameservers: tuple[str, ...] = ()
-    search: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -3,7 +3,9 @@
 
 ::
 
-    image → addresses → folder → create → plug → connect → (wait for Neutron) → start
+    image → folder → create → addresses → plug → connect → (wait for Neutron) → start
+
+Nova allocates the ports while the guest is made, so their addresses are asked for late.
 
 A step that fails is undone together with those before it, in reverse order; an undo
 that fails is logged and does not keep the others from running. The error that comes out
@@ -151,20 +153,19 @@ class Guests:
         instance, uuid = request.instance, request.instance.uuid
         with steps.step("image"):
             key, facts = self.images.ensure(request.context, instance.image_ref)
-        with steps.step(ADDRESSES):
-            # Nova allocates while the image is looked up; this waits for it.
-            network_info = list(request.network_info or ())
+        drive = configdrive.required(instance)
+        # The drive tells the guest its addresses.
+        network_info = self._network_info(request, steps) if drive else None
         with steps.step("folder", undo=lambda: self.remove_folder(instance)):
-            interfaces = self.interfaces(instance, network_info)
+            self._make_folder(instance)
             bootstrap = userdata.plan(instance.user_data, instance.key_data, facts)
             container = spec.container_spec(
                 instance,
                 request.image_meta,
                 key,
-                interfaces,
                 host=self.host,
                 pids_limit=self.pids_limit,
-                **self._folders(request, bootstrap),
+                **self._folders(request, bootstrap, drive),
             )
         with steps.step("create", undo=lambda: self.engine.remove(uuid)):
             try:
@@ -173,6 +174,10 @@ class Guests:
                 # Not made by this boot: nothing of it may be taken back.
                 steps.forget()
                 raise
+        if network_info is None:
+            network_info = self._network_info(request, steps)
+        with steps.step("names"):
+            interfaces = self.interfaces(instance, network_info)
         with (
             steps.step("network"),
             self.wait_for_ports(instance, network_info),
@@ -186,8 +191,14 @@ class Guests:
             with steps.step("start"):
                 self.engine.start(uuid)
 
+    @staticmethod
+    def _network_info(request: Request, steps: Steps) -> list[Any]:
+        """The server's ports, as soon as Nova has them all."""
+        with steps.step(ADDRESSES):
+            return list(request.network_info or ())
+
     def _folders(
-        self, request: Request, bootstrap: userdata.Bootstrap
+        self, request: Request, bootstrap: userdata.Bootstrap, drive: bool
     ) -> dict[str, Any]:
         instance = request.instance
         folder = self.folder_of(instance)
@@ -197,7 +208,7 @@ class Guests:
             made["bootstrap"] = userdata.write(
                 made["guest_folder"], instance.uuid, bootstrap
             )
-        if configdrive.required(instance):
+        if drive:
             made["config_drive"] = os.path.join(folder, CONFIG_DRIVE_FOLDER)
             configdrive.write(
                 made["config_drive"],
@@ -231,9 +242,12 @@ class Guests:
         return names
 
     def _names_file(self, instance: Any) -> str:
+        return os.path.join(self._make_folder(instance), NAMES_FILE)
+
+    def _make_folder(self, instance: Any) -> str:
         folder = self.folder_of(instance)
         os.makedirs(folder, mode=0o711, exist_ok=True)
-        return os.path.join(folder, NAMES_FILE)
+        return folder
 
     def _save_names(self, instance: Any, *, without: str) -> None:
         path = self._names_file(instance)

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
 from typing import Any
 
 from nova_multi import exception
@@ -17,7 +16,6 @@ from nova_multi.virt.engine import (
     LABEL_UUID,
     ContainerSpec,
     ImageKey,
-    Interface,
     Mount,
 )
 
@@ -68,7 +66,6 @@ def container_spec(
     instance: Any,
     image_meta: Any,
     key: ImageKey,
-    interfaces: Sequence[Interface],
     *,
     host: str,
     pids_limit: int,
@@ -89,8 +86,6 @@ def container_spec(
         mounts.append(Mount(guest_folder, GUEST_DIRECTORY))
     if config_drive:
         mounts.append(Mount(config_drive, CONFIG_DRIVE_DIRECTORY))
-    nameservers = dict.fromkeys(n for i in interfaces for n in i.nameservers)
-    search = dict.fromkeys(s for i in interfaces for s in i.search)
     return ContainerSpec(
         uuid=instance.uuid,
         name=instance.name,
@@ -104,6 +99,4 @@ def container_spec(
         bootstrap=bootstrap,
         mounts=tuple(mounts),
         labels=labels(instance, host, key.image_id),
-        nameservers=tuple(nameservers),
-        search=tuple(search),
     )

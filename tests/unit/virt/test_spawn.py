@@ -2,6 +2,7 @@
 """A boot, step by step: each failure leaves nothing and tells step and host."""
 
 import contextlib
+import dataclasses
 import json
 import os
 import shutil
@@ -170,6 +171,46 @@ def test_the_order_of_a_boot(guests, host, request_):
         "/var/lib/nova-multi",
         "/var/lib/cloud/seed/config_drive",
     ]
+
+
+class Allocation:
+    """Nova's network information, which waits for the ports when it is looked into."""
+
+    def __init__(self, host, ports):
+        self.host = host
+        self.ports = ports
+
+    def __iter__(self):
+        self.host._at("ports")
+        return iter(self.ports)
+
+
+def with_allocation(request, host):
+    ports = Allocation(host, request.network_info)
+    return dataclasses.replace(request, network_info=ports)
+
+
+def test_the_guest_is_made_while_nova_allocates_its_ports(
+    guests, host, request_, monkeypatch
+):
+    monkeypatch.setattr(spawn.configdrive, "required", lambda instance: False)
+    guests.boot(with_allocation(request_, host))
+    assert host.calls[:4] == ["image", "create", "ports", "plug eth0"]
+
+
+def test_a_config_drive_waits_for_the_ports(guests, host, request_):
+    guests.boot(with_allocation(request_, host))
+    assert host.calls[:4] == ["image", "ports", "config drive", "create"]
+
+
+def test_ports_that_nova_could_not_have_are_its_own_error(
+    guests, host, request_, monkeypatch
+):
+    monkeypatch.setattr(spawn.configdrive, "required", lambda instance: False)
+    host.fail_at["ports"] = nova_exception.NoMoreFixedIps(net="private")
+    with pytest.raises(nova_exception.NoMoreFixedIps):
+        guests.boot(with_allocation(request_, host))
+    assert host.trace() == ({}, set(), [])
 
 
 STEPS = {

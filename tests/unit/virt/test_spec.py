@@ -25,13 +25,9 @@ def image_meta(**properties):
     return SimpleNamespace(properties=properties)
 
 
-def interface(name, nameservers):
-    return engine.Interface("p", name, "m", 1500, "t", "i", nameservers=nameservers)
-
-
 def test_limits_marks_and_names(instance):
     made = spec.container_spec(
-        instance, image_meta(), KEY, (), host="node-docker", pids_limit=99
+        instance, image_meta(), KEY, host="node-docker", pids_limit=99
     )
     assert (made.vcpus, made.memory_mb, made.disk_gb, made.pids) == (2, 512, 3, 99)
     assert (made.name, made.hostname) == ("instance-00000001", "web")
@@ -45,20 +41,11 @@ def test_limits_marks_and_names(instance):
     assert made.mounts == ()
 
 
-def test_resolvers_of_all_interfaces_without_repetition(instance):
-    interfaces = [interface("eth0", ("1", "2")), interface("eth1", ("2", "3"))]
-    made = spec.container_spec(
-        instance, image_meta(), KEY, interfaces, host="h", pids_limit=1
-    )
-    assert made.nameservers == ("1", "2", "3")
-
-
 def test_folders_are_mounted_read_only(instance):
     made = spec.container_spec(
         instance,
         image_meta(),
         KEY,
-        (),
         host="h",
         pids_limit=1,
         bootstrap="/x",
