@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import docker
 import requests
@@ -74,7 +74,7 @@ class Client:
                 self._apis[transfer] = api
             return self._apis[transfer]
 
-    def load(self, archive: Iterable[bytes]) -> None:
+    def load(self, archive: Iterator[bytes]) -> None:
         """Have the daemon load a Docker archive of ours; inside :func:`translated`.
 
         :raises EngineError: the daemon refused it, as only its answer's text tells.

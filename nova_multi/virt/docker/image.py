@@ -182,12 +182,13 @@ class Archive:
         for layer in self._layers:
             with self._open(layer.member) as packed:
                 reader = _Unpacked(packed, layer.member.size, self._limits)
-                with tarfile.open(fileobj=reader, mode="r|") as content:
+                with tarfile.open(
+                    fileobj=cast(IO[bytes], reader), mode="r|"
+                ) as content:
                     for member in tree.add_layer(content):
                         count += 1
                         size += member.size if member.isreg() else 0
-                        # tarfile keeps what it has seen.
-                        content.members.clear()
+                        forget_members(content)
                         self._check(count, size)
                 found = reader.finish()
             if found != layer.diff_id:
@@ -311,6 +312,11 @@ def _compression(source: IO[bytes]) -> Any:
         if beginning.startswith(magic):
             return opener
     return None
+
+
+def forget_members(archive: tarfile.TarFile) -> None:
+    """Free what tarfile remembers of a stream; it would be hundreds of megabytes."""
+    cast(Any, archive).members.clear()
 
 
 def _here() -> tuple[str, str]:

@@ -18,6 +18,7 @@ from nova_multi import exception
 from nova_multi.virt.docker import mapping
 from nova_multi.virt.docker.image import (
     TAR_END,
+    forget_members,
     tar_description,
     tar_header,
     tar_padding,
@@ -75,7 +76,7 @@ def rewrite(
     try:
         with tarfile.open(fileobj=stream, mode="r|") as archive:
             for member in archive:
-                archive.members.clear()
+                forget_members(archive)
                 for chunk in _pass_on(archive, member, held):
                     target.write(chunk)
         manifest = json.loads(held["manifest.json"])[0]
