@@ -2,8 +2,8 @@
 """What is inside an image's archive: looked at before root unpacks it.
 
 LXD unpacks images as root of the host. So nothing of a tenant reaches it that leaves
-the archive's own tree, brings device nodes, or is absurdly large; and tar archives reach
-it only as we write them ourselves, member by member.
+the archive's own tree, brings device nodes, or is absurdly large; and tar archives
+reach it only as we write them ourselves, member by member.
 """
 
 from __future__ import annotations
@@ -214,7 +214,8 @@ class RootTar:
                     self._copy_member(archive, member, copy)
         except (tarfile.TarError, EOFError, ValueError) as error:
             raise exception.ImageRejected(
-                f"the image is no tar archive that can be read (gzip, xz or bzip2): {error}"
+                "the image is no tar archive, plain or packed with gzip, xz or bzip2:"
+                f" {error}"
             ) from error
         if not len(self.tree):
             raise exception.ImageRejected("the image has no files")
@@ -248,8 +249,10 @@ class RootTar:
                 f"{path!r} in the image is of the unknown type {member.type!r}"
             )
         # The name in extended headers would win over the one set here.
-        for header in ("path", "linkpath", "size"):
-            member.pax_headers.pop(header, None)
+        overriding = ("path", "linkpath", "size")
+        member.pax_headers = {
+            key: v for key, v in member.pax_headers.items() if key not in overriding
+        }
         data = archive.extractfile(member) if member.isreg() else None
         if member.issparse():
             member.type = tarfile.REGTYPE  # read as a file with holes filled
@@ -282,9 +285,7 @@ def squashfs_tree(path: str, limits: Limits, packed_bytes: int) -> Tree:
         raise exception.ImageRejected("the image is a squashfs of an unknown version")
     tree = Tree(limits, packed_bytes)
     if struct.unpack_from("<I", header, 4)[0] > limits.members:
-        raise exception.ImageRejected(
-            f"the image has more than {limits.members} files"
-        )
+        raise exception.ImageRejected(f"the image has more than {limits.members} files")
     for line in _listing(path):
         _add_listed(tree, line)
     if not len(tree):

@@ -27,6 +27,9 @@ GRACE = 5
 CHUNK = 1024 * 1024
 #: Last status code of an operation that succeeded; 4xx are failed or cancelled ones.
 _SUCCESS = 200
+#: Statuses that callers tell apart.
+NOT_FOUND = 404
+PRECONDITION_FAILED = 412
 
 
 def _message(error: pylxd_exceptions.LXDAPIException) -> str:
@@ -65,6 +68,25 @@ def translated(what: str) -> Iterator[None]:
             " and may this service's user open its socket?",
             engine=ENGINE,
         ) from error
+
+
+@contextlib.contextmanager
+def absent_is_fine() -> Iterator[None]:
+    """For deleting: what is gone already is no error."""
+    try:
+        yield
+    except exception.EngineError as error:
+        if error.status != NOT_FOUND:
+            raise
+
+
+@contextlib.contextmanager
+def logged(what: str) -> Iterator[None]:
+    """For cleaning up: an error must not hide the one that made it necessary."""
+    try:
+        yield
+    except exception.NovaMultiError:
+        LOG.exception("Could not %s", what)
 
 
 class LXDClient:
@@ -176,11 +198,12 @@ class LXDClient:
 
     def delete_file(self, instance: str, path: str) -> None:
         """Delete a file inside a guest; absent is fine."""
-        with translated(f"delete {path} in {instance}"):
-            with contextlib.suppress(pylxd_exceptions.NotFound):
-                self._node(("instances", instance, "files")).delete(
-                    params={"path": path}
-                )
+        with (
+            translated(f"delete {path} in {instance}"),
+            contextlib.suppress(pylxd_exceptions.NotFound),
+        ):
+            files = self._node(("instances", instance, "files"))
+            files.delete(params={"path": path})
 
     def make_folder(self, instance: str, path: str) -> None:
         """Make a folder inside a guest, as its root; its parent must be there."""
@@ -200,7 +223,9 @@ class LXDClient:
         """Write an image's file to ``path``."""
         with translated(f"give out image {fingerprint}"):
             node = self._node(("images", fingerprint, "export"))
-            with contextlib.closing(node.get(stream=True)) as response:
-                with open(path, "wb") as target:
-                    for chunk in response.iter_content(CHUNK):
-                        target.write(chunk)
+            with (
+                contextlib.closing(node.get(stream=True)) as response,
+                open(path, "wb") as target,
+            ):
+                for chunk in response.iter_content(CHUNK):
+                    target.write(chunk)

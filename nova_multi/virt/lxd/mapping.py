@@ -109,7 +109,7 @@ def command(spec: ContainerSpec) -> tuple[str, ...]:
 
 
 def needs_command_file(words: Sequence[str]) -> bool:
-    """Whether liblxc, which splits at blanks and knows no quotes, would get it wrong."""
+    """Whether liblxc would get it wrong: it splits at blanks and knows no quotes."""
     return not all(_PLAIN_WORD.match(word) for word in words)
 
 
@@ -222,16 +222,22 @@ def _as_dict(interface: Interface) -> dict[str, Any]:
 
 def interfaces_of(record: Mapping[str, Any]) -> tuple[Interface, ...]:
     """Interfaces that an instance was given."""
-    found = []
-    for item in json.loads(record["config"].get(INTERFACES, "[]")):
-        routes = tuple(Route(*route) for route in item.pop("routes"))
-        lists = ("addresses", "gateways", "nameservers", "search")
-        found.append(
-            Interface(
-                routes=routes, **{k: tuple(v) if k in lists else v for k, v in item.items()}
-            )
+    return tuple(
+        Interface(
+            port_id=item["port_id"],
+            name=item["name"],
+            mac=item["mac"],
+            mtu=item["mtu"],
+            tap=item["tap"],
+            inner=item["inner"],
+            addresses=tuple(item["addresses"]),
+            gateways=tuple(item["gateways"]),
+            routes=tuple(Route(*route) for route in item["routes"]),
+            nameservers=tuple(item["nameservers"]),
+            search=tuple(item["search"]),
         )
-    return tuple(found)
+        for item in json.loads(record["config"].get(INTERFACES, "[]"))
+    )
 
 
 def nic(interface: Interface) -> dict[str, str]:
@@ -264,7 +270,9 @@ def with_nics(
         if device["type"] == "nic" and "parent" in device
     }
     changed = {
-        name: dict(device) for name, device in devices.items() if device["type"] != "nic"
+        name: dict(device)
+        for name, device in devices.items()
+        if device["type"] != "nic"
     }
     last = -1
     for interface in interfaces:

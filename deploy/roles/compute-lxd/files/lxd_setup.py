@@ -131,8 +131,10 @@ class Setup:
 
     def check(self) -> bool:
         pool = self._pool in self._names("storage-pools")
-        return pool and self._project in self._names("projects") and not (
-            self._wrong_settings()
+        return (
+            pool
+            and self._project in self._names("projects")
+            and not (self._wrong_settings())
         )
 
     def undo(self) -> None:

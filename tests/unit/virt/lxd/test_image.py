@@ -131,9 +131,7 @@ def test_hard_links_and_attributes_survive(tmp_path):
         member("usr/bin/ping", b"ping", pax_headers=attributes),
         hard_link("usr/bin/ping6", "usr/bin/ping"),
     ]
-    path = tar(
-        tmp_path / "image", below("rootfs/", members), format=tarfile.PAX_FORMAT
-    )
+    path = tar(tmp_path / "image", below("rootfs/", members), format=tarfile.PAX_FORMAT)
     with tarfile.open(fileobj=io.BytesIO(prepare(path)[0])) as packed:
         ping = packed.getmember("usr/bin/ping")
         assert ping.pax_headers["SCHILY.xattr.security.capability"] == "capable"
@@ -233,7 +231,7 @@ def test_nothing_stays_beside_the_image(tmp_path):
         (
             [
                 CLOUD_INIT[0],
-                link("etc/systemd/system/multi-user.target.wants/cloud-init.service", "x"),
+                link("etc/systemd/system/x.target.wants/cloud-init.service", "x"),
             ],
             True,
         ),
