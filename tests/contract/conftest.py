@@ -121,7 +121,6 @@ def boot(harness: Harness, engine: Engine, key: ImageKey) -> Callable[..., Guest
 
     def booted(**changes: Any) -> Guest:
         interface = harness.interface()
-        changes.setdefault("nameservers", interface.nameservers)
         spec = make_spec(changes.pop("image", key), **changes)
         engine.create(spec)
         engine.connect(spec.uuid, [interface])
