@@ -48,6 +48,8 @@ class Undo:
         if entry["kind"] in ("packages", "disabled_units", "user", "group"):
             return True
         path = str(entry.get("path", ""))
+        if _below(path, (str(paths.SERVICES),)):
+            return False
         return _below(path, _KEPT_TREES) or path in (
             str(paths.ETC),
             str(paths.ETC / "passwords.yml"),
@@ -66,7 +68,7 @@ class Undo:
         if _below(str(path), (str(paths.RUN), str(paths.LOG))):
             # What services left in their own folders goes with them.
             shutil.rmtree(path, ignore_errors=True)
-        elif self._purge and _below(str(path), _KEPT_TREES):
+        elif self._purge and _below(str(path), (*_KEPT_TREES, str(paths.ETC))):
             _remove_tree(path)
         elif path.is_dir() and not path.is_symlink() and not any(path.iterdir()):
             path.rmdir()

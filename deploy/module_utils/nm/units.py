@@ -16,6 +16,9 @@ MARK = "NOVA_MULTI_SERVICE"
 # many threads tens of megabytes.
 _COMMON_ENVIRONMENT = {
     "MALLOC_ARENA_MAX": "2",
+    # Daemons that give themselves a title otherwise write it over their environment,
+    # and with it over the mark below.
+    "SPT_NOENV": "1",
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "LANG": "C.UTF-8",
 }
