@@ -4,13 +4,18 @@
 Takes the arguments and the configuration of nova-compute.
 """
 
-# Nova decides here, before anything else is imported, how its threads are made.
-from nova import monkey_patch  # noqa: I001
-
-monkey_patch.patch(backend="threading")
-
-# ruff: noqa: E402
+# ruff: noqa: E402, I001
 import sys
+
+# Nova decides here, before anything else is imported, how its threads are made; its
+# configuration has a say in that.
+from nova import monkey_patch
+from oslo_config import cfg
+
+try:
+    monkey_patch.patch(backend="threading")
+except cfg.Error as error:
+    sys.exit(f"nova-multi-compute: error: {error}")
 
 from nova import service
 from nova.cmd import compute

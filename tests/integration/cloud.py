@@ -120,7 +120,7 @@ class Server:
         except (urllib.error.URLError, OSError):
             return None
 
-    def wait_for_site(self, path: str = "", seconds: float = 120) -> str:
+    def wait_for_site(self, path: str = "hostname", seconds: float = 120) -> str:
         """Wait until the site has something under that path."""
         try:
             return wait_for(
