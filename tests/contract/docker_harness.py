@@ -8,8 +8,9 @@ import tempfile
 
 from docker import errors as docker_errors
 
-from nova_multi.virt.docker import image as docker_image
+from nova_multi.virt.docker import tarball
 from nova_multi.virt.docker.engine import DockerEngine, Settings
+from nova_multi.virt.docker.unpacking import Limits
 from nova_multi.virt.engine import LABEL_ROLE, LABEL_UUID, Engine
 from tests.contract.harness import HOST, Harness
 from tests.fixtures import images
@@ -37,7 +38,7 @@ class DockerHarness(Harness):
                 transfer_timeout=60,
                 pause_binary="/usr/bin/catatonit",
                 no_new_privileges=True,
-                limits=docker_image.Limits(unpacked_bytes=2**30, members=50_000),
+                limits=Limits(unpacked_bytes=2**30, members=50_000),
             )
         )
 
@@ -56,7 +57,7 @@ class DockerHarness(Harness):
 
     def make_foreign(self, name: str) -> None:
         api = self.daemon.api
-        archive = docker_image.single_program(
+        archive = tarball.single_program(
             _FOREIGN_IMAGE, "sleep", images.busybox(), ("100000",)
         )
         list(api.load_image(archive))

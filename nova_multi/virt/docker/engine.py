@@ -19,9 +19,10 @@ from nova_multi import exception
 from nova_multi.privsep import files as privsep_files
 from nova_multi.privsep import network as privsep_network
 from nova_multi.virt.docker import host as docker_host
-from nova_multi.virt.docker import image as docker_image
-from nova_multi.virt.docker import mapping, network, snapshot
+from nova_multi.virt.docker import mapping, network
 from nova_multi.virt.docker.client import ENGINE, Client, translated
+from nova_multi.virt.docker.images import Images
+from nova_multi.virt.docker.unpacking import Limits
 from nova_multi.virt.engine import (
     LABEL_HOST,
     LABEL_ROLE,
@@ -64,7 +65,7 @@ class Settings:
     transfer_timeout: int
     pause_binary: str
     no_new_privileges: bool
-    limits: docker_image.Limits
+    limits: Limits
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -117,6 +118,7 @@ class DockerEngine:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._client = Client(settings.url, settings.timeout, settings.transfer_timeout)
+        self._images = Images(self._client, settings.limits)
         self._sandboxes = network.Sandboxes(self._client, settings.pause_binary)
         # Fixed while the daemon runs; asked for again with each info().
         self._info: Mapping[str, Any] | None = None
@@ -148,71 +150,25 @@ class DockerEngine:
     # -- images ---------------------------------------------------------------
 
     def image(self, key: ImageKey) -> ImageFacts:
-        name = mapping.image_name(key)
-        with translated(
-            f"look for image {name}", missing=exception.EngineImageNotFound
-        ):
-            found = self._client.api().inspect_image(name)
-        facts = docker_image.facts_of(found["Config"].get("Labels") or {})
-        if facts is None:
-            raise exception.EngineImageNotFound(
-                f"image {name} was not imported by this driver", engine=ENGINE
-            )
-        return facts
+        return self._images.facts(key)
 
     def import_image(self, key: ImageKey, path: str) -> ImageFacts:
-        with (
-            docker_image.opened(path, self._settings.limits) as archive,
-            translated(f"load image {key}", missing=exception.EngineImageNotFound),
-        ):
-            self._client.load(archive.rebuilt(key))
-        return self.image(key)
+        return self._images.load(key, path)
 
     def images(self) -> Sequence[ImageKey]:
-        with translated("list images"):
-            found = self._client.api().images(
-                filters={"reference": f"{mapping.IMAGE_REPOSITORY}*"}
-            )
-        names = [name for each in found for name in each["RepoTags"] or ()]
-        return [key for name in names if (key := mapping.image_key(name))]
+        return self._images.keys()
 
     def remove_image(self, key: ImageKey) -> None:
-        name = mapping.image_name(key)
-        with translated(f"remove image {name}"):
-            try:
-                self._client.api().remove_image(name)
-            except docker_errors.NotFound:
-                LOG.debug("Image %s is gone already", name)
+        self._images.remove(key)
 
     def export(self, uuid: str, path: str) -> Mapping[str, str]:
         guest = self._find(uuid)
-        name = mapping.snapshot_name(uuid)
-        repository, _, tag = name.partition(":")
-        with translated(f"export guest {uuid}"):
-            api = self._client.api(transfer=True)
-            base = api.inspect_image(guest.container["ImageID"])
-            # Pauses the guest while its files are read, unless it is paused anyway.
-            api.commit(guest.id, repository=repository, tag=tag, pause=True)
-            try:
-                with open(path, "wb") as target:
-                    snapshot.rewrite(
-                        api.get_image(name),
-                        snapshot.image_settings(base["Config"]),
-                        target,
-                    )
-            finally:
-                self._remove_snapshot(uuid)
+        self._images.export(uuid, guest.id, guest.container["ImageID"], path)
         return {
             "container_format": "docker",
             "disk_format": "raw",
             "img_hv_type": ENGINE,
         }
-
-    def _remove_snapshot(self, uuid: str) -> None:
-        try:
-            self._client.api().remove_image(mapping.snapshot_name(uuid), force=True)
-        except docker_errors.NotFound:
-            LOG.debug("Guest %s has no unfinished snapshot", uuid)
 
     # -- guests ---------------------------------------------------------------
 
@@ -419,8 +375,7 @@ class DockerEngine:
         if listed:
             # Also the sandbox of a guest that somebody else has removed.
             self._sandboxes.end(uuid)
-            with translated(f"remove the snapshot of guest {uuid}"):
-                self._remove_snapshot(uuid)
+            self._images.remove_snapshot(uuid)
 
     def attach(self, uuid: str, interface: Interface) -> None:
         self._find(uuid)

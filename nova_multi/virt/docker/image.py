@@ -9,67 +9,47 @@ which would evade the disk limit and be missing from snapshots, or carry our mar
 
 from __future__ import annotations
 
-import bz2
 import contextlib
 import dataclasses
-import gzip
-import hashlib
-import io
 import json
-import lzma
-import platform
 import posixpath
 import tarfile
-import tempfile
-import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import IO, Any, cast
 
 from nova_multi import exception
 from nova_multi.virt.docker import mapping
 from nova_multi.virt.docker.layers import Tree
+from nova_multi.virt.docker.tarball import (
+    TAR_END,
+    native_system,
+    tar_description,
+    tar_header,
+    tar_padding,
+)
+from nova_multi.virt.docker.unpacking import (
+    CHUNK,
+    Limits,
+    Unpacked,
+    compression,
+    damage_rejected,
+    decompressed,
+    forget_members,
+)
 from nova_multi.virt.engine import LABEL_IMAGE, ImageFacts, ImageKey
 
 #: Facts found at import, kept as a label of the imported image.
 LABEL_FACTS = "nova-multi.facts"
 
-_CHUNK = 1024 * 1024
 #: A manifest or configuration is some kilobytes.
 _MAX_JSON = 4 * 1024 * 1024
 #: overlay2 stacks no more; the guest's own layer and its snapshots need some.
 _MAX_LAYERS = 120
 #: Some files for each layer: this is about the archive, not about what is in layers.
 _MAX_MEMBERS = 10_000
-#: What compression may gain at most, beyond a size at which it does not matter.
-_MAX_RATIO = 100
-_RATIO_FROM = 64 * 1024 * 1024
-
-_DAMAGED = (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, OSError)
-
-_COMPRESSIONS = {
-    b"\x1f\x8b": gzip.open,
-    b"BZh": bz2.open,
-    b"\xfd7zXZ": lzma.open,
-}
-_ZSTD = b"\x28\xb5\x2f\xfd"
-
-_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "ppc64le": "ppc64le"}
-
 #: Parts of an image's configuration that a guest takes over. Not among them: volumes,
 #: health checks, build triggers.
 _KEPT = ("User", "Env", "WorkingDir", "ExposedPorts", "StopSignal", "Shell")
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Limits:
-    """What an image may be at most.
-
-    :ivar unpacked_bytes: size of all its files.
-    :ivar members: number of its files.
-    """
-
-    unpacked_bytes: int
-    members: int
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -171,7 +151,7 @@ class Archive:
 
     def _inspect(self) -> ImageFacts:
         system = (self._config.get("os"), self._config.get("architecture"))
-        here = _here()
+        here = native_system()
         if system != here:
             raise exception.ImageRejected(
                 f"the image is for {system[0]}/{system[1]}, this host is"
@@ -181,7 +161,7 @@ class Archive:
         count = size = 0
         for layer in self._layers:
             with self._open(layer.member) as packed:
-                reader = _Unpacked(packed, layer.member.size, self._limits)
+                reader = Unpacked(packed, layer.member.size, self._limits)
                 with tarfile.open(
                     fileobj=cast(IO[bytes], reader), mode="r|"
                 ) as content:
@@ -264,64 +244,10 @@ class Archive:
             written.add(layer.file_name)
             yield tar_header(layer.file_name, layer.member.size)
             with self._open(layer.member) as source:
-                while chunk := source.read(_CHUNK):
+                while chunk := source.read(CHUNK):
                     yield chunk
             yield tar_padding(layer.member.size)
         yield TAR_END
-
-
-class _Unpacked:
-    """A layer's uncompressed bytes, hashed and limited while they are read."""
-
-    def __init__(self, packed: IO[bytes], packed_size: int, limits: Limits) -> None:
-        self._hash = hashlib.sha256()
-        self._count = 0
-        # Headers and padding come on top of the files' own size.
-        self._limit = limits.unpacked_bytes + 2048 * limits.members
-        self._source: IO[bytes] = packed
-        opener = _compression(packed)
-        if opener:
-            self._source = cast(IO[bytes], opener(packed))
-            self._limit = min(self._limit, max(_RATIO_FROM, packed_size * _MAX_RATIO))
-
-    def read(self, size: int) -> bytes:
-        data = self._source.read(size)
-        self._hash.update(data)
-        self._count += len(data)
-        if self._count > self._limit:
-            raise exception.ImageRejected(
-                f"a layer unpacks to more than {self._limit} bytes"
-            )
-        return data
-
-    def finish(self) -> str:
-        """Read what is left, and return the digest of all."""
-        while self.read(_CHUNK):
-            pass
-        return "sha256:" + self._hash.hexdigest()
-
-
-def _compression(source: IO[bytes]) -> Any:
-    beginning = source.read(8)
-    source.seek(0)
-    if beginning.startswith(_ZSTD):
-        raise exception.ImageRejected(
-            "the archive is compressed with zstd; use docker save, or gzip"
-        )
-    for magic, opener in _COMPRESSIONS.items():
-        if beginning.startswith(magic):
-            return opener
-    return None
-
-
-def forget_members(archive: tarfile.TarFile) -> None:
-    """Free what tarfile remembers of a stream; it would be hundreds of megabytes."""
-    cast(Any, archive).members.clear()
-
-
-def _here() -> tuple[str, str]:
-    """Operating system and architecture in Docker's words."""
-    return "linux", _ARCHITECTURES.get(platform.machine(), platform.machine())
 
 
 @contextlib.contextmanager
@@ -332,42 +258,13 @@ def opened(path: str, limits: Limits) -> Iterator[Archive]:
     """
     with contextlib.ExitStack() as stack:
         source: IO[bytes] = stack.enter_context(open(path, "rb"))
-        try:
-            if opener := _compression(source):
-                source = _decompressed(opener, source, path, limits)
+        with damage_rejected():
+            if opener := compression(source):
+                source = decompressed(opener, source, path, limits)
                 stack.enter_context(source)
             archive = stack.enter_context(tarfile.open(fileobj=source, mode="r:"))
             inspected = Archive(archive, limits)
-        except _DAMAGED as error:
-            raise exception.ImageRejected(
-                f"this is no whole docker save archive: {error}"
-            ) from error
         yield inspected
-
-
-def _decompressed(
-    opener: Any, source: IO[bytes], path: str, limits: Limits
-) -> IO[bytes]:
-    """The whole archive uncompressed, in a nameless file beside it."""
-    packed_size = source.seek(0, 2)
-    source.seek(0)
-    limit = min(limits.unpacked_bytes, max(_RATIO_FROM, packed_size * _MAX_RATIO))
-    target = tempfile.TemporaryFile(  # noqa: SIM115 (the caller closes it)
-        dir=posixpath.dirname(path) or "."
-    )
-    try:
-        with opener(source) as unpacked:
-            while chunk := unpacked.read(_CHUNK):
-                if target.tell() + len(chunk) > limit:
-                    raise exception.ImageRejected(
-                        f"the archive unpacks to more than {limit} bytes"
-                    )
-                target.write(chunk)
-    except BaseException:
-        target.close()
-        raise
-    target.seek(0)
-    return cast(IO[bytes], target)
 
 
 def facts_of(labels: Mapping[str, str]) -> ImageFacts | None:
@@ -382,66 +279,6 @@ def facts_of(labels: Mapping[str, str]) -> ImageFacts | None:
         )
     except (KeyError, TypeError, ValueError):
         return None
-
-
-# -- writing tar as a stream ----------------------------------------------------------
-
-TAR_END = b"\0" * (2 * tarfile.BLOCKSIZE)
-
-
-def tar_header(name: str, size: int) -> bytes:
-    """Header of a regular file, owned by root, without a time."""
-    member = tarfile.TarInfo(name)
-    member.size = size
-    member.mode = 0o644
-    return member.tobuf(tarfile.PAX_FORMAT)
-
-
-def tar_padding(size: int) -> bytes:
-    """Fills a member's last block."""
-    return b"\0" * (-size % tarfile.BLOCKSIZE)
-
-
-def tar_member(name: str, content: bytes) -> Iterator[bytes]:
-    """A whole regular file."""
-    yield tar_header(name, len(content)) + content + tar_padding(len(content))
-
-
-def tar_description(
-    config: bytes, layers: Sequence[str], names: Sequence[str]
-) -> Iterator[bytes]:
-    """Configuration and manifest of an archive.
-
-    :param layers: file names in the archive, lowest first.
-    :param names: what the daemon calls the image when it loads it.
-    """
-    config_name = hashlib.sha256(config).hexdigest() + ".json"
-    manifest = {"Config": config_name, "RepoTags": list(names), "Layers": list(layers)}
-    yield from tar_member(config_name, config)
-    yield from tar_member("manifest.json", json.dumps([manifest]).encode())
-
-
-def single_program(
-    name: str, program: str, content: bytes, arguments: Sequence[str]
-) -> Iterator[bytes]:
-    """Archive of an image that holds one static program, which is its entry point."""
-    layer = io.BytesIO()
-    with tarfile.open(fileobj=layer, mode="w") as archive:
-        member = tarfile.TarInfo(program)
-        member.size, member.mode = len(content), 0o755
-        archive.addfile(member, io.BytesIO(content))
-    data = layer.getvalue()
-    digest = hashlib.sha256(data).hexdigest()
-    config = {
-        "architecture": _here()[1],
-        "os": "linux",
-        "created": "1970-01-01T00:00:00Z",
-        "config": {"Entrypoint": [f"/{program}", *arguments]},
-        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{digest}"]},
-    }
-    yield from tar_description(json.dumps(config).encode(), [f"{digest}.tar"], [name])
-    yield from tar_member(f"{digest}.tar", data)
-    yield TAR_END
 
 
 # -- values of foreign JSON -----------------------------------------------------------

@@ -20,7 +20,7 @@ from oslo_log import log as logging
 
 from nova_multi import exception
 from nova_multi.privsep import network as privsep
-from nova_multi.virt.docker import image, mapping
+from nova_multi.virt.docker import mapping, tarball
 from nova_multi.virt.docker.client import Client, translated
 from nova_multi.virt.engine import Interface
 
@@ -189,7 +189,9 @@ class Sandboxes:
             try:
                 self._client.api().inspect_image(name)
             except docker_errors.NotFound:
-                self._client.load(image.single_program(name, _BINARY, content, ("-P",)))
+                self._client.load(
+                    tarball.single_program(name, _BINARY, content, ("-P",))
+                )
         return name
 
 

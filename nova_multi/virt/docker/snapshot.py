@@ -16,15 +16,14 @@ from typing import IO, Any, cast
 
 from nova_multi import exception
 from nova_multi.virt.docker import mapping
-from nova_multi.virt.docker.image import (
+from nova_multi.virt.docker.tarball import (
     TAR_END,
-    forget_members,
     tar_description,
     tar_header,
     tar_padding,
 )
+from nova_multi.virt.docker.unpacking import CHUNK, forget_members
 
-_CHUNK = 1024 * 1024
 #: JSON members up to this size are held back until it is known which of them count.
 _MAX_JSON = 4 * 1024 * 1024
 
@@ -72,7 +71,7 @@ def rewrite(
     :raises EngineError: the stream ended early or is something else.
     """
     held: dict[str, bytes] = {}
-    stream = io.BufferedReader(_Stream(saved), _CHUNK)
+    stream = io.BufferedReader(_Stream(saved), CHUNK)
     try:
         with tarfile.open(fileobj=stream, mode="r|") as archive:
             for member in archive:
@@ -111,7 +110,7 @@ def _pass_on(
         return
     yield tar_header(member.name, member.size)
     yield beginning
-    while chunk := source.read(_CHUNK):
+    while chunk := source.read(CHUNK):
         yield chunk
     yield tar_padding(member.size)
 

@@ -12,7 +12,7 @@ import tarfile
 import pytest
 
 from nova_multi import exception
-from nova_multi.virt.docker import image
+from nova_multi.virt.docker import image, unpacking
 from nova_multi.virt.engine import ImageFacts, ImageKey
 from tests.unit.virt.docker import archives
 
@@ -180,14 +180,14 @@ def test_too_large(path):
 
 
 def test_bomb(path, monkeypatch):
-    monkeypatch.setattr(image, "_RATIO_FROM", 100_000)
+    monkeypatch.setattr(unpacking, "RATIO_FROM", 100_000)
     archives.image(path, [archives.layer(("big", bytes(9_000_000)))], compress=True)
     with pytest.raises(exception.ImageRejected, match="unpacks to more"):
         facts(path)
 
 
 def test_bomb_around_everything(path, monkeypatch):
-    monkeypatch.setattr(image, "_RATIO_FROM", 100_000)
+    monkeypatch.setattr(unpacking, "RATIO_FROM", 100_000)
     archives.image(path, [archives.layer(("big", bytes(9_000_000)))])
     path.write_bytes(gzip.compress(path.read_bytes()))
     with pytest.raises(exception.ImageRejected, match="unpacks to more"):
