@@ -39,7 +39,7 @@ from nova_multi.virt.engine import (
 LOG = logging.getLogger(__name__)
 
 #: Seconds after its start in which a guest's end counts as a failed start.
-START_GRACE = 0.15
+START_GRACE = 0.2
 #: Bytes of a failed guest's console that go into the error.
 _LAST_WORDS = 500
 #: Bytes of an average console line, to ask for about as much as is wanted.
