@@ -59,6 +59,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("hypervisor", values, ids=chosen, scope="module")
 
 
+#: Failed tests when a shared server was last looked at.
+_FAILED = pytest.StashKey[int]()
+
 Boot = Callable[..., Server]
 
 
@@ -96,8 +99,32 @@ def boot() -> Iterator[Boot]:
 
 
 @pytest.fixture(scope="module")
-def server(hypervisor: Hypervisor, boot: Boot) -> Server:
-    """A server whose site answers. Tests of a module share it, in their order."""
+def shared_server(hypervisor: Hypervisor, boot: Boot) -> Server:
+    """A server whose site answers."""
     server = boot(hypervisor)
     server.wait_for_site(seconds=hypervisor.patience)
     return server
+
+
+@pytest.fixture
+def server(
+    request: pytest.FixtureRequest, hypervisor: Hypervisor, shared_server: Server
+) -> Server:
+    """The server that the tests of one hypervisor share, in their order.
+
+    After a test that failed it is brought back first, so that one fault does not show
+    as many.
+    """
+    known = request.config.stash.get(_FAILED, 0)
+    request.config.stash[_FAILED] = request.session.testsfailed
+    if request.session.testsfailed > known:
+        status = shared_server.show()["status"]
+        if status == "PAUSED":
+            shared_server.do("unpause")
+        elif status == "SHUTOFF":
+            shared_server.do("start")
+        elif status != "ACTIVE":
+            shared_server.do("reboot", "--hard")
+        shared_server.wait("ACTIVE")
+        shared_server.wait_for_site(seconds=hypervisor.patience)
+    return shared_server
