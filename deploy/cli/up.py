@@ -18,6 +18,7 @@ sys.dont_write_bytecode = True
 from nm import command, manifest, paths, pipconf, preflight, venv  # noqa: E402
 
 _VENV = paths.ROOT / "deploy-venv"
+_SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _LOCK = Path("/run/nova-multi-deploy.lock")
 # Exit status for what the user can put right before anything was changed.
 _UNFIT = 2
@@ -145,7 +146,7 @@ def _environment(uv: dict[str, str]) -> dict[str, str]:
         "ANSIBLE_CONFIG": str(DEPLOY / "ansible.cfg"),
         "LANG": "C.UTF-8",
         "LC_ALL": "C.UTF-8",
-        "PATH": f"{_VENV}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "PATH": f"{_VENV}/bin:{_SYSTEM_PATH}",
     }
 
 

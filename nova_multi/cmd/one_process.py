@@ -24,7 +24,7 @@ def _nova(module: str) -> Callable[[], Any]:
     from nova import service
 
     service.serve = functools.partial(service.serve, no_fork=True)
-    return main  # type: ignore[no-any-return]
+    return main
 
 
 def _neutron_ovn_agent() -> Callable[[], Any]:
@@ -48,7 +48,7 @@ def _neutron_ovn_agent() -> Callable[[], Any]:
     config.setup_privsep = fork_privileged
     service = ovn_neutron_agent.service
     service.launch = functools.partial(service.launch, no_fork=True)
-    return command.main  # type: ignore[no-any-return]
+    return command.main
 
 
 def _neutron_ovn_maintenance() -> Callable[[], Any]:
@@ -56,7 +56,7 @@ def _neutron_ovn_maintenance() -> Callable[[], Any]:
     from oslo_service import service
 
     service.ProcessLauncher = functools.partial(service.ProcessLauncher, no_fork=True)
-    return server.main_ovn_maintenance  # type: ignore[no-any-return]
+    return server.main_ovn_maintenance
 
 
 DAEMONS: dict[str, Callable[[], Callable[[], Any]]] = {

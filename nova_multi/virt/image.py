@@ -172,9 +172,7 @@ class ImageStore:
         with self._locks_guard:
             return self._locks.setdefault(key, threading.Lock())
 
-    def _import(
-        self, context: Any, image: dict[str, Any], key: ImageKey
-    ) -> ImageFacts:
+    def _import(self, context: Any, image: dict[str, Any], key: ImageKey) -> ImageFacts:
         started = time.monotonic()
         algorithm = image.get("os_hash_algo") or "md5"
         with self.staging_file() as path:
@@ -251,4 +249,3 @@ class ImageStore:
                     continue
                 del self._last_used[key]
                 LOG.info("Image %s was not used for %d s: removed", key, now - last)
-

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import os
 import socket
@@ -160,10 +161,9 @@ class Supervisor:
             time.sleep(0.1)
 
     def remove(self, name: str) -> None:
-        try:
+        # It may be neither known nor needed any more.
+        with contextlib.suppress(xmlrpc.client.Fault, OSError):
             self._call("removeProcessGroup", name)
-        except (xmlrpc.client.Fault, OSError):
-            pass  # neither known nor needed any more
         (_PROGRAMS / f"{name}.conf").unlink(missing_ok=True)
         (_LAUNCHERS / name).unlink(missing_ok=True)
 

@@ -50,7 +50,7 @@ def distribution(path: Path = Path("/etc/os-release")) -> tuple[str, str]:
 
 
 def datapath() -> str:
-    """"system" where the kernel has Open vSwitch, else "netdev" (in user space)."""
+    """ "system" where the kernel has Open vSwitch, else "netdev" (in user space)."""
     loaded = Path("/sys/module/openvswitch")
     modprobe = shutil.which("modprobe", path="/usr/sbin:/sbin:/usr/bin:/bin")
     if not loaded.exists() and modprobe:

@@ -54,9 +54,7 @@ def entries(manifest: Path = paths.MANIFEST) -> list[dict[str, Any]]:
         return []
 
 
-def rewrite(
-    remaining: list[dict[str, Any]], manifest: Path = paths.MANIFEST
-) -> None:
+def rewrite(remaining: list[dict[str, Any]], manifest: Path = paths.MANIFEST) -> None:
     """Replace the manifest, atomically, by what is still to be undone."""
     new = manifest.with_suffix(".new")
     lines = [json.dumps(entry, sort_keys=True) + "\n" for entry in remaining]

@@ -144,5 +144,3 @@ def _cgroups(pid: int) -> str:
         return Path("/proc", str(pid), "cgroup").read_text()
     except OSError:
         return ""
-
-

@@ -79,5 +79,3 @@ def _entry_points(path: Path) -> dict[str, dict[str, str]]:
     parser.optionxform = str  # type: ignore[assignment,method-assign]
     parser.read(path)
     return {group: dict(parser.items(group)) for group in parser.sections()}
-
-

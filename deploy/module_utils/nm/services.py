@@ -49,9 +49,7 @@ class ServiceSet:
         self._done = {name: threading.Event() for name in self._services}
         self._failed: set[str] = set()
 
-    def ensure(
-        self, restart: Iterable[str] = (), wait: bool = True
-    ) -> list[Outcome]:
+    def ensure(self, restart: Iterable[str] = (), wait: bool = True) -> list[Outcome]:
         """Have all of them running and ready, in parallel where needs allow.
 
         :param restart: names to restart whatever their state.
@@ -205,9 +203,9 @@ class ServiceSet:
         patience = max(_PATIENCE, service.ready_timeout - _age(service))
         deadline = time.monotonic() + patience
         while time.monotonic() < deadline:
-            if service.type != "oneshot" or state == "done":
-                if self._fault(service) is None:
-                    return True
+            runs = service.type != "oneshot" or state == "done"
+            if runs and self._fault(service) is None:
+                return True
             time.sleep(_POLL)
             state = self._backend.state(service.name)
             if state == "failed":
@@ -235,7 +233,9 @@ class ServiceSet:
         if not any(check["kind"] != "none" for check in service.ready):
             return False
         ours = self._backend.state(service.name) != "stopped"
-        return not ours and not processes.of_service(service.name) and not self._fault(service)
+        if ours or processes.of_service(service.name):
+            return False
+        return self._fault(service) is None
 
     def _fault(self, service: Service) -> str | None:
         for check in service.ready:

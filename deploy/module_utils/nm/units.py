@@ -132,9 +132,7 @@ def _capabilities(service: Service) -> str:
 
 
 def _capability_names(service: Service) -> list[str]:
-    return [
-        name.upper().removeprefix("CAP_") for name in service.capabilities
-    ]
+    return [name.upper().removeprefix("CAP_") for name in service.capabilities]
 
 
 def launcher(service: Service) -> str:

@@ -176,5 +176,3 @@ def _count(tasks: list[Any]) -> int:
         elif task.action not in C._ACTION_META and not task.implicit:
             count += 1
     return count
-
-
