@@ -4,10 +4,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.nm import files
+from ansible.module_utils.nm import clouds, files
 
 DOCUMENTATION = r"""
 module: clouds_file
@@ -28,21 +27,6 @@ except ImportError:  # reported by main(): a module must be importable to be doc
     yaml = None
 
 
-def merged(present: Any, clouds: dict[str, Any]) -> dict[str, Any]:
-    """The file's content with these clouds in it.
-
-    :raises ValueError: the file is no mapping with a mapping of clouds.
-    """
-    if present is None:
-        present = {}
-    if not isinstance(present, dict):
-        raise ValueError("it holds no mapping")
-    others = present.get("clouds") or {}
-    if not isinstance(others, dict):
-        raise ValueError("its `clouds` is no mapping")
-    return {**present, "clouds": {**others, **clouds}}
-
-
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
@@ -57,12 +41,10 @@ def main() -> None:
     try:
         text = path.read_text() if path.exists() else ""
         present = yaml.safe_load(text)
-        wanted = merged(present, module.params["clouds"])
+        wanted = clouds.merged(present, module.params["clouds"])
         if wanted != present:
             text = yaml.safe_dump(wanted, sort_keys=False)
-        changed = files.ensure_file(
-            path, text, 0o640, "root", module.params["group"]
-        )
+        changed = files.ensure_file(path, text, 0o640, "root", module.params["group"])
     except (OSError, ValueError, KeyError, yaml.YAMLError) as error:
         module.fail_json(msg=f"{path}: {error}")
     module.exit_json(changed=changed)

@@ -5,15 +5,14 @@ from __future__ import annotations
 
 import concurrent.futures
 import os
-import re
 import shlex
 import subprocess
 import sysconfig
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.nm import migrations
 
 DOCUMENTATION = r"""
 module: db_schema
@@ -45,46 +44,12 @@ try:
 except ImportError:  # reported by main(): a module must be importable to be documented
     pymysql = None
 
-_ASSIGNMENT = re.compile(
-    r"^(revision|down_revision|depends_on)\s*(?::[^=\n]+)?=\s*(.+?)(?=^\S)",
-    re.MULTILINE | re.DOTALL,
-)
-_IDENTIFIER = re.compile(r"""["']([0-9A-Za-z_]+)["']""")
 # Unknown schema, unknown table: nothing was ever synchronised.
 _ABSENT = {1049, 1146}
 # Nova's command would import eventlet otherwise, and warn of it.
 _ENVIRONMENT = {"OS_NOVA_DISABLE_EVENTLET_PATCHING": "1"}
 # The last words of a command that failed, for the error.
 _TAIL_LINES = 20
-
-
-def heads(sources: Iterable[str]) -> set[str]:
-    """Revisions that no other revision follows or depends on.
-
-    The migrations are read, not imported: their imports would take longer than all
-    the rest of a run that finds nothing to do.
-    """
-    revisions: set[str] = set()
-    followed: set[str] = set()
-    for source in sources:
-        for variable, value in _ASSIGNMENT.findall(source + "\n#"):
-            names = _IDENTIFIER.findall(value)
-            (revisions if variable == "revision" else followed).update(names)
-    return revisions - followed
-
-
-def installed_heads(migrations: str) -> set[str]:
-    """The heads of the migrations below a folder of this Python's packages.
-
-    :raises LookupError: there are none, which can't be right.
-    """
-    folder = Path(sysconfig.get_path("purelib"), migrations)
-    found = heads(
-        path.read_text(encoding="utf-8") for path in sorted(folder.rglob("*.py"))
-    )
-    if not found:
-        raise LookupError(f"no migrations below {folder}")
-    return found
 
 
 class Service:
@@ -104,7 +69,8 @@ class Service:
             if not Path(path).exists()
         ]
         for schema in entry["schemas"]:
-            wanted = installed_heads(schema["migrations"])
+            folder = Path(sysconfig.get_path("purelib"), schema["migrations"])
+            wanted = migrations.heads_below(folder)
             present = {
                 row[0]
                 for row in self._rows(

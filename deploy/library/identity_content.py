@@ -71,14 +71,14 @@ def password_auth(auth: dict[str, str]) -> Any:
     )
 
 
-def accepted(auth: dict[str, str]) -> bool:
-    """Does Keystone give the account a token for its project?"""
+def session_of(auth: dict[str, str]) -> Any | None:
+    """A session with a token of the account for its project; None if refused."""
     session = auth_session.Session(auth=password_auth(auth))
     try:
         session.get_token()
     except auth_exceptions.Unauthorized:
-        return False
-    return True
+        return None
+    return session
 
 
 def bootstrap(command: dict[str, Any], password: str) -> None:
@@ -202,7 +202,7 @@ class Content:
             return
 
         def is_right(wanted: dict[str, Any]) -> bool:
-            return accepted(
+            session = session_of(
                 {
                     "auth_url": self._wanted["auth"]["auth_url"],
                     "username": wanted["name"],
@@ -210,6 +210,7 @@ class Content:
                     "project_name": wanted["project"],
                 }
             )
+            return session is not None
 
         with concurrent.futures.ThreadPoolExecutor(len(known)) as pool:
             right = list(pool.map(is_right, [wanted for _user, wanted in known]))
@@ -271,11 +272,13 @@ def main() -> None:
     wanted = module.params
     changes: list[str] = []
     try:
-        if not accepted(wanted["auth"]):
+        session = session_of(wanted["auth"])
+        if session is None:
             bootstrap(wanted["bootstrap"], wanted["auth"]["password"])
             changes.append("administrator")
+            session = auth_session.Session(auth=password_auth(wanted["auth"]))
         connection = openstack.connection.Connection(
-            session=auth_session.Session(auth=password_auth(wanted["auth"])),
+            session=session,
             region_name=wanted["region"],
             identity_api_version="3",
             identity_endpoint_override=wanted["auth"]["auth_url"],

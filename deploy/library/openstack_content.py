@@ -134,9 +134,7 @@ def private_network(
 
 def security_rules(member: Any, project_id: str, open_ports: list[int]) -> Changes:
     """Let in echo requests, and TCP to some ports, at the default group."""
-    group = next(
-        member.network.security_groups(name="default", project_id=project_id)
-    )
+    group = next(member.network.security_groups(name="default", project_id=project_id))
     present = {
         (rule["protocol"], rule["port_range_min"], rule["port_range_max"])
         for rule in group.security_group_rules
@@ -173,7 +171,10 @@ def key_pair(member: Any, wanted: dict[str, Any]) -> Changes:
         serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
     )
     present = member.compute.find_keypair(wanted["name"])
-    if present is not None and present.public_key.split()[:2] != public.decode().split():
+    if (
+        present is not None
+        and present.public_key.split()[:2] != public.decode().split()
+    ):
         member.compute.delete_keypair(present)
         present = None
     if present is None:

@@ -10,9 +10,7 @@ import os_resource_classes as orc
 Inventory = dict[str, dict[str, Any]]
 
 
-def divided(
-    inventory: Inventory, ratios: dict[str, float], share: float
-) -> Inventory:
+def divided(inventory: Inventory, ratios: dict[str, float], share: float) -> Inventory:
     """Reduce the inventory of a whole machine to a share of it.
 
     Totals stay what libvirt counts, so that the rest is reserved: of memory and disk in

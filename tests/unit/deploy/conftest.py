@@ -8,5 +8,5 @@ from pathlib import Path
 
 DEPLOY = Path(__file__).resolve().parents[3] / "deploy"
 
-for folder in (DEPLOY / "module_utils", DEPLOY / "cli"):
-    sys.path.insert(0, str(folder))
+for folder in ("module_utils", "cli", "roles/network/files"):
+    sys.path.insert(0, str(DEPLOY / folder))

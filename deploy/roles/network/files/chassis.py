@@ -110,7 +110,7 @@ class Chassis:
     def undo(self) -> None:
         """Take back what `apply` makes. Each step bears that it was never made."""
         for words in self._forward_rules():
-            while succeeds("iptables", "-w", "-C", *words):
+            if succeeds("iptables", "-w", "-C", *words):
                 run("iptables", "-w", "-D", *words)
         if succeeds("nft", "list", "table", *self._table):
             run("nft", "delete", "table", *self._table)
