@@ -36,6 +36,10 @@ RESOLVER = USER + "nova-multi.resolver"
 #: Names of our images, which LXD shows to administrators.
 ALIAS_PREFIX = "nova-multi-"
 INIT = "/sbin/init"
+#: By this variable of the first process cloud-init knows OpenStack from inside a
+#: container, where the firmware's words are those of the host (since nova-lxd).
+CLOUD_MARK = "product_name"
+CLOUD = "OpenStack Nova"
 #: Size at which a console's file is put aside and begun anew, in liblxc's words.
 CONSOLE_SIZE = "128KB"
 #: What liblxc appends to the name of the file that was put aside.
@@ -352,7 +356,8 @@ def instance_request(
         "security.privileged": "false",
         "raw.lxc": "\n".join(base_lines(spec, console_log)) + "\n",
     }
-    config |= {f"environment.{name}": v for name, v in spec.environment.items()}
+    environment = {CLOUD_MARK: CLOUD, **spec.environment}
+    config |= {f"environment.{name}": v for name, v in environment.items()}
     config |= {USER + name: value for name, value in spec.labels.items()}
     devices = {"root": root}
     devices |= {f"mount{n}": _mount(mount) for n, mount in enumerate(spec.mounts)}

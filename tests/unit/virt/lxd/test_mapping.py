@@ -102,6 +102,13 @@ def test_limits_and_confinement():
     assert config["user.nova-multi.instance-uuid"] == UUID
 
 
+def test_cloud_init_is_told_where_it_is():
+    spec = dataclasses.replace(SPEC, environment={"GREETING": "hi"})
+    config = request(spec)["config"]
+    assert config["environment.product_name"] == "OpenStack Nova"
+    assert config["environment.GREETING"] == "hi"
+
+
 def test_no_profile_of_the_project_is_applied():
     assert request()["profiles"] == []
 
