@@ -4,15 +4,24 @@
 from __future__ import annotations
 
 import fcntl
+import ipaddress
 import os
 import shutil
 import socket
 import struct
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from . import kvm, paths
+
+# Where glibc looks for name servers, and where systemd-resolved, whose own address in
+# the first one means nothing to a guest, keeps those that it asks.
+_RESOLVER_FILES = (
+    Path("/etc/resolv.conf"),
+    Path("/run/systemd/resolve/resolv.conf"),
+)
 
 # linux/sockios.h
 _SIOCGIFMTU = 0x8921
@@ -30,6 +39,7 @@ def facts() -> dict[str, Any]:
         "cgroup": 2 if Path("/sys/fs/cgroup/cgroup.controllers").exists() else 1,
         "outer_interface": interface,
         "mtu": mtu(interface),
+        "dns_servers": dns_servers(),
         "memory_mb": memory_mb(),
         "vcpus": len(os.sched_getaffinity(0)),
         "disk_gb": disk_gb(),
@@ -79,6 +89,29 @@ def mtu(interface: str) -> int:
         except OSError:
             return 1500
     return int(struct.unpack_from("16si", answer)[1])
+
+
+def dns_servers(files: Sequence[Path] = _RESOLVER_FILES) -> list[str]:
+    """IPv4 addresses of name servers that guests can ask too; none on loopback."""
+    found: list[str] = []
+    for file in files:
+        try:
+            lines = file.read_text().splitlines()
+        except OSError:
+            continue
+        for line in lines:
+            words = line.split()
+            if len(words) < 2 or words[0] != "nameserver":
+                continue
+            try:
+                address = ipaddress.IPv4Address(words[1])
+            except ValueError:
+                continue
+            if not address.is_loopback and words[1] not in found:
+                found.append(words[1])
+        if found:
+            break
+    return found
 
 
 def memory_mb(meminfo: Path = Path("/proc/meminfo")) -> int:
