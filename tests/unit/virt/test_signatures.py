@@ -34,13 +34,8 @@ PAIRS: list[tuple[type[Any], type[Any]]] = [
     (manager.ComputeManager, nova_manager.ComputeManager),
 ]
 
-#: Constructors that are called by us and not by Nova, and decorated ones that hand all
-#: arguments on.
-DIFFERENT = {
-    "ChassisNetworkAPI.__init__",
-    "ComputeManager.__init__",
-    "ComputeManager._do_build_and_run_instance",
-}
+#: Constructors that are called by us and not by Nova, or hand all arguments on.
+DIFFERENT = {"ChassisNetworkAPI.__init__", "ComputeManager.__init__"}
 
 OVERRIDES = [
     (ours, theirs, name)
