@@ -12,6 +12,8 @@ def main() -> None:
         argument_spec={
             "groups": {"type": "list", "elements": "str", "default": []},
             "users": {"type": "list", "elements": "dict", "default": []},
+            # Of users that are there already: user, group.
+            "memberships": {"type": "list", "elements": "dict", "default": []},
         }
     )
     changed = []
@@ -23,6 +25,9 @@ def main() -> None:
             home = user.get("home", "/nonexistent")
             if users.ensure_user(user["name"], home, user.get("groups", [])):
                 changed.append(user["name"])
+        for entry in module.params["memberships"]:
+            if users.ensure_membership(entry["user"], entry["group"]):
+                changed.append(f"{entry['user']} in {entry['group']}")
     except (command.CommandError, KeyError) as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=bool(changed), names=changed)

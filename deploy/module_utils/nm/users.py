@@ -24,17 +24,25 @@ def ensure_user(name: str, home: str, groups: Sequence[str] = ()) -> bool:
     """A user with a group of its own name, no shell, and at least these groups."""
     changed = ensure_group(name)
     try:
-        user = pwd.getpwnam(name)
+        pwd.getpwnam(name)
     except KeyError:
         manifest.record("user", name=name)
         arguments = ["useradd", "--system", "--gid", name, "--home-dir", home]
         command.run([*arguments, "--no-create-home", "--shell", "/bin/false", name])
-        user = pwd.getpwnam(name)
         changed = True
     for group in groups:
-        entry = grp.getgrnam(group)
-        if name not in entry.gr_mem and entry.gr_gid != user.pw_gid:
-            manifest.record("membership", user=name, group=group)
-            command.run(["gpasswd", "--add", name, group])
-            changed = True
+        changed |= ensure_membership(name, group)
     return changed
+
+
+def ensure_membership(name: str, group: str) -> bool:
+    """An existing user in an existing group.
+
+    :raises KeyError: no such user or group.
+    """
+    user, entry = pwd.getpwnam(name), grp.getgrnam(group)
+    if name in entry.gr_mem or entry.gr_gid == user.pw_gid:
+        return False
+    manifest.record("membership", user=name, group=group)
+    command.run(["gpasswd", "--add", name, group])
+    return True
