@@ -27,6 +27,8 @@ from nova_multi.virt.engine import Interface
 LOG = logging.getLogger(__name__)
 
 _BINARY = "nova-multi-pause"
+#: Made and removed to see what the daemon takes.
+_PROBE = "nova-multi-probe"
 
 
 def namespace(pid: int) -> str:
@@ -146,10 +148,7 @@ class Sandboxes:
             except exception.NetworkSetupError as error:
                 LOG.debug("Interface %s of %s: %s", interface, name, error)
         with translated(f"remove sandbox {name}"):
-            try:
-                self._client.api().remove_container(name, force=True)
-            except docker_errors.NotFound:
-                LOG.debug("Sandbox %s is gone already", name)
+            self._remove(name)
 
     def takes_size(self) -> bool:
         """Whether the daemon makes a container with a limit of its disk."""
@@ -159,13 +158,20 @@ class Sandboxes:
         }
         with translated("try whether guests' disks can be limited"):
             api = self._client.api()
+            self._remove(_PROBE)  # a killed service may have left it
             try:
-                made = api.create_container_from_config(config)
+                api.create_container_from_config(config, _PROBE)
             except docker_errors.APIError as error:
                 LOG.info("Guests' disks can't be limited: %s", error.explanation)
                 return False
-            api.remove_container(made["Id"], force=True)
+            self._remove(_PROBE)
         return True
+
+    def _remove(self, name: str) -> None:
+        try:
+            self._client.api().remove_container(name, force=True)
+        except docker_errors.NotFound:
+            LOG.debug("Container %s is gone already", name)
 
     def _ensure_image(self, *, again: bool = False) -> str:
         """Name of the sandbox's image, imported on first use."""
