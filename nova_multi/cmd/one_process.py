@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import functools
 import importlib
+import signal
 import sys
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -56,7 +58,14 @@ def _neutron_ovn_maintenance() -> Callable[[], Any]:
     from oslo_service import service
 
     service.ProcessLauncher = functools.partial(service.ProcessLauncher, no_fork=True)
-    return server.main_ovn_maintenance
+
+    def main() -> None:
+        # Without a child to wait for it comes back while its threads are at work.
+        server.main_ovn_maintenance()
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        threading.Event().wait()
+
+    return main
 
 
 DAEMONS: dict[str, Callable[[], Callable[[], Any]]] = {
