@@ -309,6 +309,11 @@ class Guests:
 
         :raises NovaMultiError: it is still there, or its port is still connected.
         """
+        if not os.path.isdir(self.folder_of(instance)):
+            # Neutron tells late that the port of a deleted server is gone. The folder,
+            # which would be made for the names, must not come back.
+            vif.unplug(instance, nova_vif)
+            return
         self._detach(instance, self._one_interface(instance, nova_vif))
         vif.unplug(instance, nova_vif)
         self._save_names(instance, without=nova_vif["id"])

@@ -375,6 +375,14 @@ def test_detaching_from_a_lost_guest_frees_the_port(guests, host, request_):
     assert host.ports == {PORT_B}
 
 
+def test_late_word_of_a_deleted_port_brings_no_folder_back(guests, host, request_):
+    guests.boot(request_)
+    host.remove_folder(request_.instance)
+    guests.detach(request_.instance, request_.network_info[0])
+    assert host.ports == {PORT_B}
+    assert not os.path.exists(host.folder_of(request_.instance))
+
+
 def test_healing_gives_a_lost_interface_back(guests, host, request_, monkeypatch):
     guests.boot(request_)
     monkeypatch.setattr(spawn.vif, "is_outside", lambda i: i.name == "eth1")
