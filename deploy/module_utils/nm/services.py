@@ -144,6 +144,8 @@ class ServiceSet:
             if not self._came_up(service):
                 started.unlink(missing_ok=True)
                 raise ServiceError(self._report(service, "does not stay up"))
+        # Some mount over their folder when they start.
+        self._directories(service)
         return "restarted" if runs else "started"
 
     def _start(self, service: Service, started: Path, digest: str) -> None:

@@ -35,7 +35,7 @@ class Service:
     needs: tuple[str, ...] = ()
     capabilities: tuple[str, ...] = ()
     ready: tuple[Mapping[str, Any], ...] = ()
-    ready_timeout: float = 60
+    ready_timeout: float = 120
     stop_timeout: float = 30
     stop_signal: str = "TERM"
     config: tuple[str, ...] = ()
