@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from smoke import selection, settings
 from smoke.errors import SmokeError
+from smoke.report import Report, summary
+from smoke.results import Outcome, Result
 
 LISTS = Path(__file__).parents[2] / "tempest"
 HYPERVISORS = ("docker", "lxd", "libvirt")
@@ -87,3 +89,44 @@ def test_tempests_configuration(tmp_path: Path) -> None:
     assert parser["compute-feature-enabled"]["pause"] == "true"
     assert parser["network-feature-enabled"]["api_extensions"] == "port-security,router"
     assert "odd" not in repr(cloud)
+
+
+def _report(*outcomes: tuple[str, Outcome]) -> Report:
+    chosen = selection.Selection(("m.One.test_a[id]", "m.Two.test_b[id]"), {})
+    found = [Result(name, outcome, 1.0, "why") for name, outcome in outcomes]
+    return Report("lxd", chosen, found)
+
+
+def test_a_run_passed_if_all_was_heard_of_and_nothing_failed() -> None:
+    report = _report(
+        ("m.One.test_a[id]", Outcome.PASSED), ("m.Two.test_b[id]", Outcome.SKIPPED)
+    )
+    assert report.passed
+    assert "skipped: why: Two.test_b" in summary(report)
+
+
+def test_a_test_that_was_not_heard_of_is_no_success() -> None:
+    report = _report(("m.One.test_a[id]", Outcome.PASSED))
+    assert not report.passed
+    assert report.missing == ["m.Two.test_b[id]"]
+    assert "NOT HEARD OF m.Two.test_b" in summary(report)
+
+
+def test_the_set_up_of_a_class_answers_for_its_tests() -> None:
+    report = _report(
+        ("m.One.test_a[id]", Outcome.PASSED), ("setUpClass (m.Two)", Outcome.SKIPPED)
+    )
+    assert report.passed
+
+
+def test_everything_skipped_is_no_success() -> None:
+    report = _report(("setUpClass (m.One)", Outcome.SKIPPED))
+    assert not report.passed
+
+
+def test_a_failure_is_told_with_its_traceback() -> None:
+    report = _report(
+        ("m.One.test_a[id]", Outcome.FAILED), ("m.Two.test_b[id]", Outcome.PASSED)
+    )
+    assert not report.passed
+    assert "FAILED m.One.test_a[id]\n    why" in summary(report)

@@ -21,14 +21,16 @@ _UNIT = re.compile(r"/nova-multi-([^/]+)\.service")
 _PSS = re.compile(r"^Pss:\s+(\d+) kB$", re.MULTILINE)
 
 
-def by_service(guests: bool = False, proc: Path = Path("/proc")) -> dict[str, float]:
+def by_service(
+    guests: bool = False, proc: Path = Path("/proc"), pids: Path = PIDS
+) -> dict[str, float]:
     """MB per service, the largest first.
 
     :param guests: whether to count their processes.
     """
     parents: dict[int, int] = {}
     commands: dict[int, str] = {}
-    services = _noted()
+    services = _noted(pids)
     for entry in proc.iterdir():
         if not entry.name.isdigit():
             continue
@@ -59,8 +61,8 @@ def by_service(guests: bool = False, proc: Path = Path("/proc")) -> dict[str, fl
     return dict(sorted(sizes.items(), key=lambda item: -item[1]))
 
 
-def _noted() -> dict[int, str]:
-    notes = PIDS.iterdir() if PIDS.is_dir() else ()
+def _noted(folder: Path) -> dict[int, str]:
+    notes = folder.iterdir() if folder.is_dir() else ()
     return {int(note.read_text()): note.name for note in notes}
 
 

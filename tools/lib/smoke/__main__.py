@@ -8,6 +8,7 @@ import concurrent.futures
 import json
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -32,6 +33,8 @@ def main() -> int:
     :returns: 0 if everything passed, 1 if not, 2 if nothing could be run.
     """
     arguments = _arguments()
+    # As an interrupt from the keyboard: what was begun is ended and taken away.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     hypervisors = arguments.hypervisor or list(IMAGES)
     with tempfile.TemporaryDirectory(prefix="nova-multi-smoke-") as scratch:
         try:
@@ -54,15 +57,21 @@ def _main(arguments: argparse.Namespace, hypervisors: list[str], scratch: Path) 
     for name in hypervisors:
         cloud.check_hypervisor(name)
     facts = cloud.facts()
+    tempest.ensure_ping()
     found = [Report(name, selected[name]) for name in hypervisors]
     at_once = 1 if arguments.one_by_one else len(found)
+    runner = tempest.Runner()
     with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
         work = [
-            pool.submit(_run, report, cloud, facts, scratch, arguments)
+            pool.submit(_run, runner, report, cloud, facts, scratch, arguments)
             for report in found
         ]
-        for future in work:
-            future.result()
+        try:
+            for future in work:
+                future.result()
+        except BaseException:
+            runner.stop()
+            raise
     for report in found:
         print(f"\n{reports.summary(report)}")
     print(f"\n{reports.table(found)}")
@@ -90,6 +99,7 @@ def _select(
 
 
 def _run(
+    runner: tempest.Runner,
     report: Report,
     cloud: Cloud,
     facts: settings.CloudFacts,
@@ -116,7 +126,7 @@ def _run(
             _write_private(
                 folder / "tempest.conf", settings.render(facts, target, folder)
             )
-            tempest.run(folder, report.selection.run, arguments.workers, tell)
+            runner.run(folder, report.selection.run, arguments.workers, tell)
     except Exception as error:
         # The other hypervisors' tests go on; this one's have failed.
         report.error = f"{type(error).__name__}: {error}"

@@ -4,16 +4,20 @@
 from __future__ import annotations
 
 import os
+import shutil
+import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import IO
 
 from smoke import results
 from smoke.errors import SmokeError
 
 _BIN = Path(sys.executable).parent
-#: Seconds after which Tempest is ended, whatever it does.
+#: Seconds for the list of all tests.
 LIST_TIMEOUT = 180
 
 
@@ -32,37 +36,87 @@ def list_tests(folder: Path) -> list[str]:
     return [line for line in text.splitlines() if line.startswith("tempest.")]
 
 
-def run(
-    folder: Path,
-    tests: Iterable[str],
-    workers: int,
-    report: Callable[[results.Result], None],
-) -> int:
-    """Run these tests, telling of each as it ends.
+class Runner:
+    """Runs of Tempest, several at once, that can be ended all together."""
 
-    :param folder: holds tempest.conf.
-    :returns: Tempest's exit status.
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._processes: set[subprocess.Popen[bytes]] = set()
+        self._stopped = False
+
+    def run(
+        self,
+        folder: Path,
+        tests: Iterable[str],
+        workers: int,
+        report: Callable[[results.Result], None],
+    ) -> None:
+        """Run these tests, telling of each as it ends.
+
+        :param folder: holds tempest.conf.
+        :raises SmokeError: the runs were ended.
+        """
+        (folder / "tests.txt").write_text("".join(f"{test}\n" for test in tests))
+        arguments = ["run", "--config-file", "tempest.conf", "--load-list", "tests.txt"]
+        arguments += ["--subunit", "--concurrency", str(workers)]
+        with (
+            (folder / "output.log").open("wb") as errors,
+            self._start(arguments, folder, errors) as process,
+        ):
+            assert process.stdout is not None
+            try:
+                results.collect(process.stdout, report)
+                process.wait()
+            finally:
+                with self._lock:
+                    self._processes.discard(process)
+        if self._stopped:
+            raise SmokeError("ended before its time")
+
+    def stop(self) -> None:
+        """End all that run, and let none begin."""
+        with self._lock:
+            self._stopped = True
+            for process in self._processes:
+                # Tempest's workers are processes of their own.
+                os.killpg(process.pid, signal.SIGTERM)
+
+    def _start(
+        self, arguments: list[str], folder: Path, errors: IO[bytes]
+    ) -> subprocess.Popen[bytes]:
+        with self._lock:
+            if self._stopped:
+                raise SmokeError("ended before its time")
+            process = subprocess.Popen(
+                [str(_BIN / "tempest"), *arguments],
+                cwd=folder,
+                env=_environment(folder),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                start_new_session=True,
+            )
+            self._processes.add(process)
+            return process
+
+
+def ensure_ping() -> None:
+    """Have the command with which Tempest looks whether guests can be reached.
+
+    :raises SmokeError: it is missing and can't be installed.
     """
-    (folder / "tests.txt").write_text("".join(f"{test}\n" for test in tests))
-    arguments = ["run", "--config-file", "tempest.conf", "--load-list", "tests.txt"]
-    arguments += ["--subunit", "--concurrency", str(workers)]
-    with (
-        (folder / "output.log").open("wb") as errors,
-        subprocess.Popen(
-            [str(_BIN / "tempest"), *arguments],
-            cwd=folder,
-            env=_environment(folder),
-            stdout=subprocess.PIPE,
-            stderr=errors,
-        ) as process,
-    ):
-        assert process.stdout is not None
-        try:
-            results.collect(process.stdout, report)
-        except BaseException:
-            process.terminate()
-            raise
-        return process.wait()
+    if shutil.which("ping"):
+        return
+    print("installing ping, which Tempest uses ...", flush=True)
+    done = subprocess.run(
+        ["apt-get", "install", "-q", "-y", "--no-install-recommends", "iputils-ping"],
+        env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise SmokeError(f"iputils-ping can't be installed: {done.stderr.strip()}")
 
 
 def _run(folder: Path, program: str, *arguments: str) -> str:
