@@ -15,12 +15,9 @@ TOP = pathlib.Path(__file__).parents[2]
 
 
 def _sources() -> list[str]:
-    """Files of the package that belong to it, as git knows them."""
-    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
-    done = subprocess.run(
-        [*command, "nova_multi"], cwd=TOP, capture_output=True, text=True, check=True
-    )
-    return [name for name in done.stdout.split() if (TOP / name).exists()]
+    """Files of the package, from the checkout's top."""
+    files = [path for path in (TOP / "nova_multi").rglob("*") if path.is_file()]
+    return [str(path.relative_to(TOP)) for path in files if path.suffix != ".pyc"]
 
 
 @pytest.fixture(scope="module")
