@@ -128,8 +128,11 @@ class Storage:
 
     def stop(self) -> None:
         docker = ["docker", "--host", self._url]
-        running = _run(*docker, "ps", "--quiet", "--no-trunc").split()
-        if running:
+        listed = [*docker, "ps", "--quiet", "--no-trunc"]
+        # A frozen guest can't be killed.
+        if frozen := _run(*listed, "--filter", "status=paused").split():
+            _run(*docker, "unpause", *frozen)
+        if running := _run(*listed).split():
             _run(*docker, "kill", *running)
 
     def undo(self) -> None:
