@@ -7,7 +7,6 @@ import argparse
 import collections
 import fcntl
 import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -112,15 +111,13 @@ def _take_back(entries: list[dict[str, Any]], undoing: undo.Undo) -> int:
         except (OSError, command.CommandError, backend.ServiceError) as error:
             faults.append(f"{entry['kind']} {name}: {error}")
             remaining.append(entry)
-    if remaining and paths.MANIFEST.parent.is_dir():
+    if not faults:
+        try:
+            undoing.finish()
+        except OSError as error:
+            faults.append(str(error))
+    if paths.MANIFEST.parent.is_dir():
         manifest.rewrite(list(reversed(remaining)))
-    else:
-        paths.MANIFEST.unlink(missing_ok=True)
-        subprocess.run(
-            ["rmdir", "--ignore-fail-on-non-empty", str(paths.STATE)],
-            check=False,
-            stderr=subprocess.DEVNULL,
-        )
     for fault in faults:
         print(f"could not take back: {fault}", file=sys.stderr)
     return 1 if faults else 0

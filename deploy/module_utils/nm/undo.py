@@ -63,13 +63,20 @@ class Undo:
         undo: Callable[[Mapping[str, Any]], None] = getattr(self, f"_{entry['kind']}")
         undo(entry)
 
+    def finish(self) -> None:
+        """Remove what only ever was ours, once nothing in it is in use any more.
+
+        :raises OSError: something is mounted there still.
+        """
+        if self._purge:
+            for path in (paths.ETC, paths.ROOT, paths.STATE):
+                _remove_tree(path)
+
     def _directory(self, entry: Mapping[str, Any]) -> None:
         path = Path(entry["path"])
         if _below(str(path), (str(paths.RUN), str(paths.LOG))):
             # What services left in their own folders goes with them.
             shutil.rmtree(path, ignore_errors=True)
-        elif self._purge and _below(str(path), (*_KEPT_TREES, str(paths.ETC))):
-            _remove_tree(path)
         elif path.is_dir() and not path.is_symlink() and not any(path.iterdir()):
             path.rmdir()
 
