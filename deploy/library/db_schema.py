@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import concurrent.futures
+import fcntl
+import glob
 import os
 import shlex
 import subprocess
@@ -12,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.nm import migrations
+from ansible.module_utils.nm import files, migrations
 
 DOCUMENTATION = r"""
 module: db_schema
@@ -27,13 +29,20 @@ options:
     description: Address and port of the server.
     required: true
     type: dict
+  state:
+    description: >-
+      Folder of marks for schemas whose first making has begun and not ended. Made
+      again, a schema with such a mark is emptied first: nothing can have used it, and
+      migrations fail over what a killed one left.
+    required: true
+    type: path
   services:
     description: >-
       For each service its name, the system account that runs its commands, an
       account of the database, its schemas (name, and migrations below
       the Python's packages), commands
-      and their environment. `files` are made by the commands; `rows` are queries
-      that must find something.
+      and their environment. `files` (patterns) are made by the commands; `rows` are
+      queries that must find something.
     required: true
     type: list
     elements: dict
@@ -59,14 +68,13 @@ class Service:
         self._module = module
         self._entry = entry
         self.name: str = entry["name"]
+        self._mark = Path(module.params["state"], self.name)
 
     def faults(self) -> list[str]:
         """What is not as the commands would leave it."""
         entry = self._entry
         faults = [
-            f"{path} is missing"
-            for path in entry["files"] or ()
-            if not Path(path).exists()
+            f"{path} is missing" for path in entry["files"] or () if not glob.glob(path)
         ]
         for schema in entry["schemas"]:
             folder = Path(sysconfig.get_path("purelib"), schema["migrations"])
@@ -93,12 +101,15 @@ class Service:
         :raises RuntimeError: one failed; with its last lines.
         """
         entry = self._entry
+        self._begin()
         for command in entry["commands"]:
             words = [
                 "setpriv",
                 f"--reuid={entry['user']}",
                 f"--regid={entry['user']}",
                 "--init-groups",
+                # It must not go on beside the next run when this one is killed.
+                "--pdeathsig=KILL",
                 *command["argv"],
             ]
             # Not the module's own run_command: it changes the process' environment,
@@ -120,17 +131,39 @@ class Service:
                     f"{done.returncode}:\n{tail}"
                 )
 
-    def _rows(self, schema: str, query: str) -> tuple[tuple[Any, ...], ...]:
+    def _begin(self) -> None:
+        """Mark empty schemas as being made; empty those that were marked before."""
+        schemas = [schema["name"] for schema in self._entry["schemas"]]
+        if self._mark.exists():
+            for schema in schemas:
+                with self._connect(schema) as connection, connection.cursor() as cursor:
+                    # The account owns the schema, whose name is none of a user's.
+                    cursor.execute(f"DROP DATABASE `{schema}`")
+                    cursor.execute(f"CREATE DATABASE `{schema}` CHARACTER SET utf8mb3")
+        elif not any(self._rows(schema, "SHOW TABLES") for schema in schemas):
+            self._mark.touch()
+            os.sync()
+
+    def end(self) -> None:
+        """All is right: from now on the schemas are somebody's."""
+        self._mark.unlink(missing_ok=True)
+
+    def _connect(self, schema: str) -> Any:
         database = self._module.params["database"]
+        return pymysql.connect(
+            host=database["address"],
+            port=database["port"],
+            user=self._entry["account"],
+            password=self._entry["password"],
+            database=schema,
+        )
+
+    def _rows(self, schema: str, query: str) -> tuple[tuple[Any, ...], ...]:
         try:
-            connection = pymysql.connect(
-                host=database["address"],
-                port=database["port"],
-                user=self._entry["account"],
-                password=self._entry["password"],
-                database=schema,
-            )
-            with connection, connection.cursor() as cursor:
+            with (
+                self._connect(schema) as connection,
+                connection.cursor() as cursor,
+            ):
                 cursor.execute(query)
                 return tuple(cursor.fetchall())
         except pymysql.err.MySQLError as error:
@@ -151,6 +184,7 @@ def _argument_spec() -> dict[str, Any]:
                 "port": {"type": "int", "required": True},
             },
         },
+        "state": {"type": "path", "required": True},
         "services": {
             "type": "list",
             "elements": "dict",
@@ -192,10 +226,17 @@ def main() -> None:
     if pymysql is None:
         module.fail_json(msg="db_schema needs PyMySQL in its Python")
     services = [Service(module, entry) for entry in module.params["services"]]
+    files.ensure_directory(module.params["state"])
+    # A run whose controller was killed goes on: wait for its end.
+    lock = Path(module.params["state"], ".lock").open("w")
+    fcntl.flock(lock, fcntl.LOCK_EX)
     try:
         todo = {service: service.faults() for service in services}
     except (pymysql.err.MySQLError, LookupError, OSError) as error:
         module.fail_json(msg=f"cannot look at the schemas: {error}")
+    for service, faults in todo.items():
+        if not faults and not module.check_mode:
+            service.end()
     todo = {service: faults for service, faults in todo.items() if faults}
     why = {service.name: faults for service, faults in todo.items()}
     if todo and not module.check_mode:
@@ -207,6 +248,8 @@ def main() -> None:
         remaining = {s.name: faults for s in todo if (faults := s.faults())}
         if remaining:
             module.fail_json(msg=f"still not right after the commands: {remaining}")
+        for service in todo:
+            service.end()
     module.exit_json(changed=bool(todo), why=why)
 
 
