@@ -11,7 +11,7 @@ import subprocess
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from . import detect, manifest, paths, ports
+from . import detect, manifest, mirrors, paths, ports
 
 # Distribution and version on which the whole has been proved.
 SUPPORTED = {("debian", "12")}
@@ -37,7 +37,7 @@ def check(deploy: Path, inventory: Path, extra_vars: Iterable[str]) -> list[str]
         }
         faults += check_ports(wanted, ports.listeners(set(wanted)))
     if not manifest.entries():
-        faults += _check_mirror()
+        faults += [*_check_open_vswitch(), *mirrors.check()]
     return faults
 
 
@@ -128,18 +128,16 @@ def _check_bridges() -> list[str]:
     ]
 
 
-def _check_mirror() -> list[str]:
-    """Whether apt knows, or can be told, where Debian's packages come from."""
-    apt = shutil.which("apt-get", path="/usr/bin:/bin")
-    if apt is None:
-        return ["there is no apt-get"]
+def _check_open_vswitch() -> list[str]:
+    """An Open vSwitch that follows somebody else's OVN."""
+    vsctl = shutil.which("ovs-vsctl", path="/usr/bin:/usr/sbin")
+    if vsctl is None:
+        return []
+    query = ["--if-exists", "get", "Open_vSwitch", ".", "external_ids:ovn-remote"]
     done = subprocess.run(
-        [apt, "indextargets", "--format", "$(REPO_URI)"],
-        capture_output=True,
-        text=True,
-        check=False,
+        [vsctl, "--timeout=3", *query], capture_output=True, text=True, check=False
     )
-    uris = sorted({line for line in done.stdout.splitlines() if line})
-    if not uris:
-        return ["apt has no source of packages; see /etc/apt/sources.list.d"]
-    return []
+    remote = done.stdout.strip().strip('"')
+    if done.returncode or not remote:
+        return []
+    return [f"this machine's Open vSwitch belongs to the OVN at {remote} already"]
