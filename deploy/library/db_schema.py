@@ -221,36 +221,54 @@ def _argument_spec() -> dict[str, Any]:
     }
 
 
+def synchronise(
+    services: list[Service], is_check: bool
+) -> tuple[dict[str, list[str]], list[str]]:
+    """Have all schemas as installed.
+
+    :returns: by service's name, why it was to be done; and what went wrong.
+    """
+    todo = {service: service.faults() for service in services}
+    why = {service.name: faults for service, faults in todo.items() if faults}
+    if is_check:
+        return why, []
+    for service, faults in todo.items():
+        if not faults:
+            service.end()
+    faulty = [service for service in services if service.name in why]
+    if not faulty:
+        return why, []
+    with concurrent.futures.ThreadPoolExecutor(len(faulty)) as pool:
+        runs = [pool.submit(service.run) for service in faulty]
+    failed = [str(error) for run in runs if (error := run.exception())]
+    for service in faulty:
+        if failed:
+            break
+        remaining = service.faults()
+        if remaining:
+            failed.append(f"{service.name}, after its commands: {remaining}")
+        else:
+            service.end()
+    return why, failed
+
+
 def main() -> None:
     module = AnsibleModule(argument_spec=_argument_spec(), supports_check_mode=True)
     if pymysql is None:
         module.fail_json(msg="db_schema needs PyMySQL in its Python")
     services = [Service(module, entry) for entry in module.params["services"]]
-    files.ensure_directory(module.params["state"])
-    # A run whose controller was killed goes on: wait for its end.
-    lock = Path(module.params["state"], ".lock").open("w")
-    fcntl.flock(lock, fcntl.LOCK_EX)
+    state = Path(module.params["state"])
     try:
-        todo = {service: service.faults() for service in services}
+        files.ensure_directory(state)
+        with (state / ".lock").open("w") as lock:
+            # A run whose controller was killed goes on: wait for its end.
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            why, failed = synchronise(services, module.check_mode)
     except (pymysql.err.MySQLError, LookupError, OSError) as error:
         module.fail_json(msg=f"cannot look at the schemas: {error}")
-    for service, faults in todo.items():
-        if not faults and not module.check_mode:
-            service.end()
-    todo = {service: faults for service, faults in todo.items() if faults}
-    why = {service.name: faults for service, faults in todo.items()}
-    if todo and not module.check_mode:
-        with concurrent.futures.ThreadPoolExecutor(len(todo)) as pool:
-            runs = {service: pool.submit(service.run) for service in todo}
-        failed = [str(run.exception()) for run in runs.values() if run.exception()]
-        if failed:
-            module.fail_json(msg="\n\n".join(failed), why=why)
-        remaining = {s.name: faults for s in todo if (faults := s.faults())}
-        if remaining:
-            module.fail_json(msg=f"still not right after the commands: {remaining}")
-        for service in todo:
-            service.end()
-    module.exit_json(changed=bool(todo), why=why)
+    if failed:
+        module.fail_json(msg="\n\n".join(failed), why=why)
+    module.exit_json(changed=bool(why), why=why)
 
 
 if __name__ == "__main__":
