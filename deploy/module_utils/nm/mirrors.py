@@ -35,32 +35,29 @@ def _check_debian() -> list[str]:
     if shutil.which("apt-get", path="/usr/bin:/bin") is None:
         return ["there is no apt-get"]
     done = subprocess.run(
-        ["apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE)"],
+        ["apt-get", "update", "--print-uris"],
         capture_output=True,
         text=True,
         check=False,
     )
-    sources = sorted({line for line in done.stdout.splitlines() if line.strip()})
+    # 'http://.../InRelease' name-of-the-file 0
+    urls = {line.split("'")[1] for line in done.stdout.splitlines() if "'" in line}
+    sources = sorted(url for url in urls if url.endswith("/InRelease"))
     if not sources:
         return ["apt has no source of packages; see /etc/apt/sources.list.d"]
     with (
         tempfile.TemporaryDirectory() as folder,
         concurrent.futures.ThreadPoolExecutor(len(sources)) as pool,
     ):
-        faults = pool.map(
-            lambda source: _fetch(source, Path(folder)),
-            sources,
-        )
+        faults = pool.map(lambda url: _fetch(url, Path(folder)), sources)
         return [fault for fault in faults if fault]
 
 
-def _fetch(source: str, folder: Path) -> str | None:
+def _fetch(url: str, folder: Path) -> str | None:
     """Fetch the signed summary of a source with apt's own settings and proxies."""
-    uri, _, release = source.partition(" ")
     if not _APT_HELPER.exists():
         return None
-    target = folder / source.translate(str.maketrans("/: ", "___"))
-    url = f"{uri.rstrip('/')}/dists/{release}/InRelease"
+    target = folder / url.translate(str.maketrans("/:", "__"))
     # apt leaves its rights to a user of its own, who may not write here.
     options = ["-o", "APT::Sandbox::User=root", "-o", "Acquire::Retries=0"]
     try:
@@ -72,11 +69,11 @@ def _fetch(source: str, folder: Path) -> str | None:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return f"apt's source {uri} does not answer"
+        return f"apt's source {url} does not answer"
     if done.returncode == 0:
         return None
     last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-    return f"apt's source {uri} cannot be reached: {last.strip()}"
+    return f"apt's source {url} cannot be reached: {last.strip()}"
 
 
 def _check_python() -> list[str]:
