@@ -276,17 +276,21 @@ class LXDEngine:
         def take(record: Record) -> Record:
             return network.without_interface(record, interface)
 
-        try:
-            self._records.update(uuid, take)
-        except (exception.GuestNotFound, exception.EngineUnavailable):
-            raise
-        except exception.EngineError:
-            # LXD brings the interface back to the host, and fails for ever when the
-            # guest itself has deleted it: give LXD one to bring back.
-            if network.is_present(interface):
-                raise
+        record = self._records.get(uuid)
+        if self._is_lost(record, interface):
+            # LXD brings the interface back to the host, and fails from then on when
+            # the guest itself has deleted it: give LXD one to bring back.
             network.replace(interface)
-            self._records.update(uuid, take)
+        self._records.update(uuid, take)
+
+    def _is_lost(self, record: Record, interface: Interface) -> bool:
+        """Whether a running guest should have an interface that is nowhere."""
+        ports = [each.port_id for each in mapping.interfaces_of(record)]
+        alive = mapping.container_state(record).state in power.ALIVE
+        if not alive or interface.port_id not in ports:
+            return False
+        inside = self._client.get("instances", record["name"], "state")["network"]
+        return interface.name not in inside and not network.is_present(interface)
 
     # -- power ----------------------------------------------------------------
 
