@@ -192,8 +192,12 @@ class ContainerDriver(driver.ComputeDriver):
             return self.engine.guest(instance.uuid)
 
     def get_console_output(self, context: Any, instance: Any) -> bytes:
-        with _translated(instance):
-            return self.engine.console(instance.uuid, MAX_CONSOLE_BYTES)
+        try:
+            with _translated(instance):
+                return self.engine.console(instance.uuid, MAX_CONSOLE_BYTES)
+        except nova_exception.HypervisorUnavailable as error:
+            # A conflict that the user may try again, where the other would be a 500.
+            raise nova_exception.InstanceNotReady(instance_id=instance.uuid) from error
 
     # -- life -----------------------------------------------------------------
 

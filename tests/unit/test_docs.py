@@ -35,7 +35,7 @@ def test_the_reference_lists_our_namespace():
 def test_the_matrix_names_the_capability_flags(driver):
     on = {name for name, value in driver.capabilities.items() if value}
     flags = MATRIX.split("Capability flags")[1].split("Limits worth knowing")[0]
-    named = {word.strip("`,.") for word in flags.split() if word.startswith("``")}
+    named = {word.strip("`,.;") for word in flags.split() if word.startswith("``")}
     assert named == on
 
 
