@@ -22,8 +22,6 @@ def main() -> None:
             "python": {"type": "path", "default": "/usr/bin/python3"},
             "cache": {"type": "path", "required": True},
             "source": {"type": "path"},
-            "only": {"type": "list", "elements": "str", "default": []},
-            "without": {"type": "list", "elements": "str", "default": []},
             "bytecode": {"type": "bool", "default": False},
         }
     )
@@ -43,11 +41,6 @@ def _ensure(wanted: dict) -> list[str]:
     )
     changed = [wanted["path"]] if environment.ensure_made() else []
     pins = venv.pins(wanted["constraints"])
-    if wanted["only"]:
-        pins = {name: pins[name] for name in wanted["only"]}
-    pins = {
-        name: version for name, version in pins.items() if name not in wanted["without"]
-    }
     faulty = environment.faulty(pins)
     if faulty:
         options = [word for name in faulty for word in ("--reinstall-package", name)]

@@ -235,7 +235,7 @@ class Example:
     def _until(
         self, ask: Callable[[], T | None], problem: str, *, seconds: float | None = None
     ) -> T:
-        """Ask until there is an answer.
+        """Ask until there is an answer; a question that gets lost is asked again.
 
         :raises Broken: none came in time; with the problem
         """
@@ -243,7 +243,12 @@ class Example:
         if seconds is not None:
             deadline = min(deadline, time.monotonic() + seconds)
         while True:
-            answer = ask()
+            answer = None
+            try:
+                answer = ask()
+            except auth_exceptions.RetriableConnectionFailure as error:
+                if time.monotonic() > deadline:
+                    raise Broken(f"{problem}; last: {error}") from error
             if answer is not None:
                 return answer
             if time.monotonic() > deadline:
