@@ -2,9 +2,6 @@
 """Requests to LXD and their errors, against a daemon that answers as it is told."""
 
 import contextlib
-import http.server
-import json
-import socketserver
 import threading
 import time
 
@@ -12,66 +9,7 @@ import pytest
 
 from nova_multi import exception
 from nova_multi.virt.lxd.client import LXDClient
-
-SERVER = {"api_extensions": ["projects"], "environment": {"server_version": "5.0.2"}}
-
-
-class Daemon(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
-    """Answers each (method, path) with what a test has put into ``answers``."""
-
-    daemon_threads = True
-
-    def __init__(self, path):
-        super().__init__(path, Handler)
-        self.answers = {("GET", "/1.0"): sync(SERVER)}
-        self.seen = []
-
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def address_string(self):
-        return "test"
-
-    def log_message(self, *_):
-        pass
-
-    def _answer(self):
-        path, _, query = self.path.partition("?")
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        self.server.seen.append((self.command, path, query, dict(self.headers), body))
-        answer = self.server.answers.get((self.command, path))
-        if callable(answer):
-            answer = answer()
-        status, content = answer or error(404, "not found")
-        data = content if isinstance(content, bytes) else json.dumps(content).encode()
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(data)))
-        self.send_header("ETag", "tag-1")
-        self.end_headers()
-        self.wfile.write(data)
-
-    do_GET = do_POST = do_PUT = do_DELETE = _answer
-
-
-def sync(metadata):
-    return 200, {"type": "sync", "status_code": 200, "metadata": metadata}
-
-
-def background(operation):
-    path = f"/1.0/operations/{operation}"
-    return 202, {"type": "async", "operation": path, "metadata": {}}
-
-
-def error(status, words):
-    return status, {"type": "error", "error": words, "error_code": status}
-
-
-def ended(status_code, err="", metadata=None):
-    status = {200: "Success", 400: "Failure", 103: "Running"}[status_code]
-    return sync(
-        {"status_code": status_code, "status": status, "err": err, "metadata": metadata}
-    )
+from tests.fixtures.lxd_wire import Daemon, background, ended, error, sync
 
 
 @pytest.fixture
