@@ -39,6 +39,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="nova-multi-smoke-") as scratch:
         try:
             return _main(arguments, hypervisors, Path(scratch))
+        except KeyboardInterrupt:
+            print("smoke: interrupted; what Tempest made may be left", file=sys.stderr)
+            return 2
         except (SmokeError, *ERRORS) as error:
             print(f"smoke: {error}", file=sys.stderr)
             return 2
