@@ -7,6 +7,7 @@ services really take of the machine.
 
 from __future__ import annotations
 
+import os
 import re
 from collections import defaultdict
 from pathlib import Path
@@ -31,8 +32,10 @@ def by_service(
     parents: dict[int, int] = {}
     commands: dict[int, str] = {}
     services = _noted(pids)
+    here = _namespace(proc / "self")
     for entry in proc.iterdir():
-        if not entry.name.isdigit():
+        # What runs in a machine inside of this one is that machine's.
+        if not entry.name.isdigit() or _namespace(entry) != here:
             continue
         try:
             stat = (entry / "stat").read_text()
@@ -64,6 +67,13 @@ def by_service(
 def _noted(folder: Path) -> dict[int, str]:
     notes = folder.iterdir() if folder.is_dir() else ()
     return {int(note.read_text()): note.name for note in notes}
+
+
+def _namespace(process: Path) -> str:
+    try:
+        return os.readlink(process / "ns" / "pid")
+    except OSError:
+        return ""
 
 
 def _ancestry(pid: int, parents: dict[int, int]) -> list[int]:
