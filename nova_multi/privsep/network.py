@@ -90,6 +90,13 @@ def create_veth(tap: str, inner: str, mac: str, mtu: int) -> None:
 
 
 @network_context.entrypoint
+def set_link(name: str, up: bool) -> None:
+    """Switch an interface of the host's namespace on or off; absent is fine."""
+    if link_exists(name):
+        _batch([f"link set dev {name} {'up' if up else 'down'}"])
+
+
+@network_context.entrypoint
 def delete_link(name: str) -> None:
     """Delete an interface of the host's namespace, with its peer; absent is fine."""
     if not link_exists(name):

@@ -310,11 +310,11 @@ class ContainerDriver(driver.ComputeDriver):
 
     def pause(self, instance: Any) -> None:
         with _translated(instance):
-            self.engine.pause(instance.uuid)
+            self.guests.pause(instance)
 
     def unpause(self, instance: Any) -> None:
         with _translated(instance):
-            self.engine.unpause(instance.uuid)
+            self.guests.unpause(instance)
 
     def check_can_live_migrate_destination(
         self,

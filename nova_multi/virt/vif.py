@@ -192,6 +192,15 @@ def plug(instance: Any, vif: Any, interface: Interface) -> None:
         ) from error
 
 
+def set_carrier(port_ids: Iterable[str], up: bool) -> None:
+    """Let the wires of these ports carry packets, or let none pass.
+
+    :raises NetworkSetupError:
+    """
+    for port_id in port_ids:
+        privsep.set_link(tap_name(port_id), up)
+
+
 def is_outside(interface: Interface) -> bool:
     """Whether the guest's end waits in the host's namespace."""
     return privsep.link_exists(interface.inner)

@@ -72,6 +72,13 @@ def test_checksums_are_finished_by_the_guest(pair):
     assert "tx-checksumming: off" in features
 
 
+def test_a_link_is_switched(pair):
+    for up in (False, False, True, True):
+        network.set_link(pair[0], up)
+        assert ("UP" in links()[pair[0]]["flags"]) is up
+    network.set_link("tapnotthere", True)
+
+
 def move(pair, namespace, **changed):
     values = {
         "mtu": 1342,

@@ -78,7 +78,14 @@ class Host:
         self._at("detach")
 
     def guest(self, uuid):
+        self._at("guest")
         return ContainerState(uuid, "n", self.state)
+
+    def pause(self, uuid):
+        self._at("pause")
+
+    def unpause(self, uuid):
+        self._at("unpause")
 
     # the node
     def plug(self, instance, vif, interface):
@@ -391,3 +398,45 @@ def test_healing_gives_a_lost_interface_back(guests, host, request_, monkeypatch
     guests.heal_network(request_.instance, request_.network_info)
     (call,) = attach.call_args_list
     assert call.args[1].name == "eth1"
+
+
+@pytest.fixture
+def carrier(monkeypatch):
+    found = {}
+
+    def set_carrier(ports, up):
+        found.update(dict.fromkeys(ports, up))
+
+    monkeypatch.setattr(spawn.vif, "set_carrier", set_carrier)
+    return found
+
+
+def test_a_paused_guest_has_no_wires(guests, host, request_, carrier):
+    guests.boot(request_)
+    guests.pause(request_.instance)
+    assert carrier == {PORT_A: False, PORT_B: False}
+    guests.unpause(request_.instance)
+    assert carrier == {PORT_A: True, PORT_B: True}
+    assert host.calls[-2:] == ["pause", "unpause"]
+
+
+def test_a_guest_that_can_not_be_paused_keeps_its_wires(
+    guests, host, request_, carrier
+):
+    guests.boot(request_)
+    host.fail_at["pause"] = exception.EngineConflict("it does not run")
+    with pytest.raises(exception.EngineConflict):
+        guests.pause(request_.instance)
+    assert carrier == {}
+
+
+def test_healing_leaves_a_paused_guest_without_wires(guests, host, request_, carrier):
+    guests.boot(request_)
+    host.state = GuestState.PAUSED
+    guests.heal_network(request_.instance, request_.network_info)
+    assert carrier == {PORT_A: False, PORT_B: False}
+
+
+def test_healing_does_not_mind_a_guest_that_is_gone(guests, host, request_):
+    host.fail_at["guest"] = exception.GuestNotFound("gone")
+    guests.heal_network(request_.instance, request_.network_info)
