@@ -194,7 +194,7 @@ def test_header_that_would_fill_the_memory(tmp_path):
     [
         b"",
         b"random bytes that are no archive" * 100,
-        gzip.compress(b"no tar"),
+        gzip.compress(b"no tar", mtime=0),
         b"hsqs" + bytes(92),
         b"hsqs",
     ],
