@@ -127,7 +127,13 @@ def _stat(pid: int) -> list[str]:
 
 
 def _mark(pid: int) -> str:
-    """The service whose mark a process carries, or an empty string."""
+    """The service whose mark a process carries, or an empty string.
+
+    Machines in containers beside this one have services of the same names: what lives
+    in another process namespace is theirs.
+    """
+    if _namespace(str(pid)) != _namespace("self"):
+        return ""
     prefix = f"{units.MARK}=".encode()
     try:
         environment = Path("/proc", str(pid), "environ").read_bytes()
@@ -137,6 +143,13 @@ def _mark(pid: int) -> str:
         if variable.startswith(prefix):
             return variable.removeprefix(prefix).decode(errors="replace")
     return ""
+
+
+def _namespace(pid: str) -> str:
+    try:
+        return os.readlink(f"/proc/{pid}/ns/pid")
+    except OSError:
+        return ""
 
 
 def _cgroups(pid: int) -> str:
