@@ -11,9 +11,11 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import os
+import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parents[2]
@@ -26,6 +28,8 @@ from nm import pipconf  # noqa: E402
 STAGES = ("lint", "unit", "functional", "contract", "integration", "smoke")
 #: Stages that test what deploy/up makes.
 DEPLOYED = ("contract", "integration", "smoke")
+#: Programs of Debian's packages that a stage uses before anything is deployed.
+PROGRAMS = {"unit": {"mksquashfs": "squashfs-tools"}}
 #: Exit status for a command line or machine that can't do it.
 UNFIT = 2
 
@@ -51,6 +55,7 @@ def main() -> int:
         return UNFIT
     environment = {**os.environ, **pipconf.uv_environment()}
     try:
+        _ensure_programs(chosen)
         tox = _tox(environment)
     except (OSError, subprocess.CalledProcessError) as error:
         print(f"tools/test: its own environment: {error}", file=sys.stderr)
@@ -119,15 +124,30 @@ def _tox(environment: dict[str, str]) -> Path:
     return venv / "bin" / "tox"
 
 
+def _ensure_programs(stages: Iterable[str]) -> None:
+    """Install what the machine lacks, if we may."""
+    wanted = {name: p for s in stages for name, p in PROGRAMS.get(s, {}).items()}
+    missing = [package for name, package in wanted.items() if not shutil.which(name)]
+    if missing and os.geteuid() != 0:
+        print(f"tools/test: install {', '.join(missing)} first", file=sys.stderr)
+    elif missing:
+        _install(missing)
+
+
 def _ensure_ensurepip() -> None:
     """Debian keeps venv's pip in a package of its own."""
     try:
         import ensurepip  # noqa: F401
     except ImportError:
-        apt = ["apt-get", "install", "-q", "-y", "--no-install-recommends"]
-        quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        subprocess.run(["apt-get", "update", "-q"], check=True, env=quiet)
-        subprocess.run([*apt, "python3-venv"], check=True, env=quiet)
+        _install(["python3-venv"])
+
+
+def _install(packages: list[str]) -> None:
+    print(f"installing {', '.join(packages)} ...", flush=True)
+    apt = ["apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=300"]
+    quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    for words in (["update"], ["install", "--no-install-recommends", *packages]):
+        subprocess.run([*apt, *words], check=True, env=quiet, stdout=subprocess.DEVNULL)
 
 
 def _command(stage: str, tox: Path, arguments: list[str]) -> list[str]:

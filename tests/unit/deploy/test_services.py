@@ -176,15 +176,12 @@ def test_what_an_earlier_call_started_is_waited_for(tmp_path: Path) -> None:
 
 
 def test_one_that_keeps_ending_is_found_out_without_a_check() -> None:
-    diary = Diary()
-    diary.pids["a"] = 1
-    timers = [
-        threading.Timer(0.2 * number, diary.pids.__setitem__, ("a", number))
-        for number in range(2, 9)
-    ]
-    for timer in timers:
-        timer.start()
+    class Restless(Diary):
+        """Each look at the service finds another process."""
+
+        def pid(self, name: str) -> int:
+            self.pids[name] = self.pids.get(name, 0) + 1
+            return self.pids[name]
+
     with pytest.raises(ServiceError, match="service a does not stay up"):
-        services.ServiceSet(diary, [_service("a")]).ensure()
-    for timer in timers:
-        timer.join()
+        services.ServiceSet(Restless(), [_service("a")]).ensure()
