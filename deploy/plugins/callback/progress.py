@@ -77,7 +77,7 @@ class CallbackModule(CallbackBase):
 
     def v2_runner_on_ok(self, result: Any) -> None:
         content = result._result
-        if content.get("changed") and not content.get("ansible_job_id"):
+        if content.get("changed"):
             self._changed.append(result._host.get_name())
         if result._task.action in ("debug", "ansible.builtin.debug"):
             self._notes.append(str(content.get("msg", "")))
