@@ -24,20 +24,37 @@ def module(*needs: str) -> bytes:
 class TestLoadOrder:
     """Modules come after what they need."""
 
-    MODULES = {
-        "virtio": module(),
-        "virtio_ring": module(),
-        "virtio_pci": module("virtio", "virtio-ring"),
-        "virtio_net": module("virtio_ring", "virtio"),
-    }
+    MODULES = kernel.Modules(
+        files={
+            "virtio": module(),
+            "virtio_ring": module(),
+            "virtio_pci": module("virtio", "virtio-ring"),
+            "virtio_net": module("virtio_ring", "virtio"),
+        },
+        built_in=frozenset({"vfat"}),
+    )
 
     def test_dependencies_come_first_and_once(self) -> None:
         order = kernel.load_order(["virtio_pci", "virtio_net csum=0"], self.MODULES)
         assert order == ["virtio", "virtio_ring", "virtio_pci", "virtio_net"]
 
+    def test_what_the_kernel_holds_is_not_loaded(self) -> None:
+        assert kernel.load_order(["vfat"], self.MODULES) == []
+
     def test_unknown_module(self) -> None:
         with pytest.raises(ToolError, match="no module e1000"):
             kernel.load_order(["e1000"], self.MODULES)
+
+
+def test_options_of_what_the_kernel_holds_go_to_its_command_line() -> None:
+    told = recipe.read(RECIPE)
+    held = kernel.Modules({}, frozenset({"virtio_net"}))
+    assert kernel.command_line(told, held).endswith(
+        " virtio_net.csum=0 virtio_net.gso=0"
+    )
+    assert kernel.command_line(told, kernel.Modules({}, frozenset())) == (
+        told.command_line
+    )
 
 
 def test_cpio_is_readable(tmp_path: Path) -> None:

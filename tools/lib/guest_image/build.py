@@ -79,9 +79,9 @@ class _Builder:
         """Build all; the packagings at the same time."""
         recipe = self._recipe
         with ThreadPoolExecutor() as pool:
-            modules = None
+            unpacked = None
             if self._packages.kernel is not None:
-                modules = pool.submit(self._kernel, self._packages.kernel)
+                unpacked = pool.submit(self._kernel, self._packages.kernel)
             self._log("fetching packages")
             repository = self._scratch / "packages"
             debian.fetch(recipe, repository)
@@ -93,13 +93,11 @@ class _Builder:
                 "docker": self._docker,
                 "lxd": self._lxd,
                 "lxd-unified": self._lxd_unified,
-                "vm": self._vm,
             }
-            packed = [pool.submit(makers[name]) for name in formats]
-            images = [image for one in packed for image in one.result()]
-            if modules is not None:
-                images += self._initramfs(modules.result())
-        return images
+            packed = [pool.submit(makers[name]) for name in formats if name in makers]
+            if unpacked is not None:
+                packed.append(pool.submit(self._vm, unpacked.result()))
+            return [image for one in packed for image in one.result()]
 
     def _docker(self) -> list[Image]:
         target = self._scratch / f"{self._recipe.name}-docker.tar"
@@ -146,9 +144,12 @@ class _Builder:
             )
         ]
 
-    def _vm(self) -> list[Image]:
+    def _vm(self, modules: kernel.Modules) -> list[Image]:
         name = self._recipe.name
         target = self._scratch / f"{name}-vm.qcow2"
+        vmlinuz = self._scratch / f"{name}-vm-kernel"
+        initramfs = self._scratch / f"{name}-vm-initramfs"
+        kernel.initramfs(self._recipe, self._root, modules, initramfs)
         disk.make(self._recipe, self._root, target)
         return [
             _describe(
@@ -162,27 +163,20 @@ class _Builder:
                     "hw_disk_bus": "virtio",
                     "hw_vif_model": "virtio",
                     "os_type": "linux",
-                    "os_command_line": self._recipe.command_line,
+                    "os_command_line": kernel.command_line(self._recipe, modules),
                 },
                 references={
-                    "kernel_id": f"{name}-vm-kernel",
-                    "ramdisk_id": f"{name}-vm-initramfs",
+                    "kernel_id": vmlinuz.name,
+                    "ramdisk_id": initramfs.name,
                 },
-            )
+            ),
+            _describe(vmlinuz, "libvirt", formats=("aki", "aki")),
+            _describe(initramfs, "libvirt", formats=("ari", "ari")),
         ]
 
-    def _kernel(self, package: str) -> dict[str, bytes]:
+    def _kernel(self, package: str) -> kernel.Modules:
         archive = debian.fetch_kernel(package, self._scratch / "kernel")
         return kernel.unpack(archive, self._scratch / f"{self._recipe.name}-vm-kernel")
-
-    def _initramfs(self, modules: dict[str, bytes]) -> list[Image]:
-        target = self._scratch / f"{self._recipe.name}-vm-initramfs"
-        kernel.initramfs(self._recipe, self._root, modules, target)
-        vmlinuz = self._scratch / f"{self._recipe.name}-vm-kernel"
-        return [
-            _describe(vmlinuz, "libvirt", formats=("aki", "aki")),
-            _describe(target, "libvirt", formats=("ari", "ari")),
-        ]
 
 
 def _container_properties(hypervisor: str) -> dict[str, str]:

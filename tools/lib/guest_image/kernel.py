@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import tarfile
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from toolbox import ToolError, run
@@ -15,12 +16,21 @@ from guest_image import cpio
 from guest_image.recipe import Recipe
 
 
-def unpack(package: Path, vmlinuz: Path) -> dict[str, bytes]:
-    """Take the kernel out of its package, and all modules.
+@dataclass(frozen=True)
+class Modules:
+    """A kernel's modules by their names, with underscores.
 
-    :returns: the modules' content by their names, with underscores
+    What one release's kernel loads is part of another's.
     """
+
+    files: Mapping[str, bytes]
+    built_in: frozenset[str]
+
+
+def unpack(package: Path, vmlinuz: Path) -> Modules:
+    """Take the kernel out of its package; returns its modules."""
     modules: dict[str, bytes] = {}
+    built_in: set[str] = set()
     with subprocess.Popen(
         ["dpkg-deb", "--fsys-tarfile", str(package)], stdout=subprocess.PIPE
     ) as unpacker:
@@ -33,6 +43,9 @@ def unpack(package: Path, vmlinuz: Path) -> dict[str, bytes]:
                 if "/boot/vmlinuz-" in member.name:
                     with vmlinuz.open("wb") as target:
                         shutil.copyfileobj(content, target)
+                elif member.name.endswith("/modules.builtin"):
+                    names = re.findall(r"([^/\n]+)\.ko$", content.read().decode(), re.M)
+                    built_in.update(_canonical(name) for name in names)
                 elif found := re.search(r"/([^/]+)\.ko(\.xz)?$", member.name):
                     raw = content.read()
                     modules[_canonical(found[1])] = (
@@ -40,7 +53,17 @@ def unpack(package: Path, vmlinuz: Path) -> dict[str, bytes]:
                     )
     if unpacker.returncode or not vmlinuz.exists():
         raise ToolError(f"{package.name} holds no kernel")
-    return modules
+    return Modules(modules, frozenset(built_in))
+
+
+def command_line(recipe: Recipe, modules: Modules) -> str:
+    """The recipe's command line, and what modules in the kernel are told there."""
+    words = [recipe.command_line]
+    for entry in recipe.modules:
+        name, *options = entry.split()
+        if _canonical(name) in modules.built_in:
+            words += [f"{name}.{option}" for option in options]
+    return " ".join(words)
 
 
 def dependencies(module: bytes) -> list[str]:
@@ -51,7 +74,7 @@ def dependencies(module: bytes) -> list[str]:
     return [_canonical(name) for name in found[1].decode().split(",")]
 
 
-def load_order(wanted: Iterable[str], modules: Mapping[str, bytes]) -> list[str]:
+def load_order(wanted: Iterable[str], modules: Modules) -> list[str]:
     """Names of the wanted modules and of all that they need, each after those.
 
     :raises ToolError: the kernel has no such module
@@ -59,11 +82,11 @@ def load_order(wanted: Iterable[str], modules: Mapping[str, bytes]) -> list[str]
     order: list[str] = []
 
     def add(name: str) -> None:
-        if name in order:
+        if name in order or name in modules.built_in:
             return
-        if name not in modules:
+        if name not in modules.files:
             raise ToolError(f"the kernel has no module {name}")
-        for needed in dependencies(modules[name]):
+        for needed in dependencies(modules.files[name]):
             add(needed)
         order.append(name)
 
@@ -72,9 +95,7 @@ def load_order(wanted: Iterable[str], modules: Mapping[str, bytes]) -> list[str]
     return order
 
 
-def initramfs(
-    recipe: Recipe, root: Path, modules: Mapping[str, bytes], target: Path
-) -> None:
+def initramfs(recipe: Recipe, root: Path, modules: Modules, target: Path) -> None:
     """Write an initial RAM disk of busybox, the modules and the recipe's init.
 
     Not compressed: under emulation unpacking costs more than reading.
@@ -92,7 +113,7 @@ def initramfs(
             archive.link(f"bin/{applet}", "busybox")
         _add_libraries(root, archive)
         for name in order:
-            archive.file(f"modules/{name}", modules[name])
+            archive.file(f"modules/{name}", modules.files[name])
         lines = [f"{name} {options.get(name, '')}".rstrip() for name in order]
         archive.file("modules/order", ("\n".join(lines) + "\n").encode())
 
