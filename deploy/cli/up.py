@@ -111,6 +111,7 @@ def _ensure_venv(environment: dict[str, str]) -> None:
         faulty = made.faulty(pins)
     made.install(
         [f"{name}=={pins[name]}" for name in faulty],
+        "--compile-bytecode",
         *(word for name in faulty for word in ("--reinstall-package", name)),
     )
     print(f"made in {time.monotonic() - begin:.0f} s", flush=True)
@@ -144,6 +145,8 @@ def _environment(uv: dict[str, str]) -> dict[str, str]:
         **os.environ,
         **uv,
         "ANSIBLE_CONFIG": str(DEPLOY / "ansible.cfg"),
+        # Root's compiled plugins in a user's checkout could not be removed by the user.
+        "PYTHONDONTWRITEBYTECODE": "1",
         "LANG": "C.UTF-8",
         "LC_ALL": "C.UTF-8",
         "PATH": f"{_VENV}/bin:{_SYSTEM_PATH}",

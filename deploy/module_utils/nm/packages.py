@@ -82,6 +82,32 @@ def ensure(wanted: Iterable[str]) -> list[str]:
     return new
 
 
+def purge(names: Iterable[str]) -> None:
+    """Remove packages with their configuration, and no others with them.
+
+    :raises CommandError: others that were installed since need some of them; or apt's
+        last words.
+    """
+    ours = set(names)
+    present = sorted(installed() & ours)
+    if not present:
+        return
+    purge_them = ["apt-get", "purge", *_OPTIONS, *present]
+    planned = command.run([*purge_them, "--simulate"], environment=_APT)
+    removed = {
+        line.split()[1].partition(":")[0]
+        for line in planned.splitlines()
+        if line.startswith(("Remv ", "Purg "))
+    }
+    others = sorted(removed - ours)
+    if others:
+        raise command.CommandError(
+            f"packages that deploy/up installed are needed by {', '.join(others)}; "
+            "remove those first"
+        )
+    command.run(purge_them, environment=_APT, timeout=1800)
+
+
 def _mend() -> None:
     """Finish what a killed run left: half configured packages, our policy-rc.d."""
     if _POLICY.exists() and _POLICY.read_text() == _POLICY_TEXT:

@@ -137,14 +137,7 @@ class Undo:
             command.run(["gpasswd", "--delete", entry["user"], entry["group"]])
 
     def _packages(self, entry: Mapping[str, Any]) -> None:
-        present = sorted(packages.installed() & set(entry["names"]))
-        if not present:
-            return
-        command.run(
-            ["apt-get", "purge", "-q", "-y", "-o", "DPkg::Lock::Timeout=300", *present],
-            environment={"DEBIAN_FRONTEND": "noninteractive"},
-            timeout=1800,
-        )
+        packages.purge(entry["names"])
 
     def _disabled_units(self, entry: Mapping[str, Any]) -> None:
         if Path("/run/systemd/system").is_dir():
