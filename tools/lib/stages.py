@@ -116,7 +116,7 @@ def _tox(environment: dict[str, str]) -> Path:
     print("making the environment of the tests' own tools ...", flush=True)
     _ensure_ensurepip()
     subprocess.run([sys.executable, "-m", "venv", "--clear", str(venv)], check=True)
-    pip = [str(python), "-m", "pip", "install", "--quiet", "--no-deps"]
+    pip = [str(python), "-m", "pip", "install", "-qq", "--no-deps"]
     requirements = ["-r", str(TOP / "tools" / "requirements.txt")]
     subprocess.run([*pip, *requirements], check=True, env=environment)
     # Written last: a venv that was interrupted is made anew.
