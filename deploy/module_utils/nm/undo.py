@@ -86,7 +86,9 @@ class Undo:
     def _file(self, entry: Mapping[str, Any]) -> None:
         path = Path(entry["path"])
         original = entry.get("original")
-        if original and os.path.lexists(original):
+        if original and not os.path.lexists(original):
+            return  # put back already, by a run that was killed before it could say so
+        if original:
             status = os.lstat(original)
             path.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(original, path, follow_symlinks=False)

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+from pathlib import Path
+
 import down
+from nm import undo
 
 
 def test_services_go_first_and_commands_while_their_service_still_runs() -> None:
@@ -23,3 +26,20 @@ def test_services_go_first_and_commands_while_their_service_still_runs() -> None
 def test_a_command_whose_service_was_never_made_is_run_all_the_same() -> None:
     entries = [{"kind": "command", "undo": ["x"], "service": "gone"}]
     assert down.in_order(entries) == entries
+
+
+def test_a_file_that_was_put_back_by_a_killed_run_stays(tmp_path: Path) -> None:
+    path, original = tmp_path / "daemon.json", tmp_path / "original"
+    path.write_text("ours")
+    original.write_text("theirs")
+    entry = {"kind": "file", "path": str(path), "original": str(original)}
+    for _ in ("killed before it was noted", "again"):
+        undo.Undo(purge=True)(entry)
+        assert path.read_text() == "theirs"
+
+
+def test_a_file_that_was_not_there_before_goes(tmp_path: Path) -> None:
+    path = tmp_path / "daemon.json"
+    path.write_text("ours")
+    undo.Undo(purge=True)({"kind": "file", "path": str(path)})
+    assert not path.exists()
