@@ -115,6 +115,15 @@ def test_mounted_again_after_the_machine_started(machine):
     assert not machine.ran("mkfs")
 
 
+def test_maker_killed_before_the_file_had_its_name(machine):
+    machine.storage.apply()
+    # The same file, mounted already; made anew after the next boot it would be empty.
+    machine.image.rename(machine.image.with_suffix(".new"))
+    machine.storage.apply()
+    assert machine.image.exists()
+    assert len(machine.ran("mkfs")) == 1
+
+
 def test_guests_on_plain_storage_stay_there(machine):
     machine.data.mkdir()
     (machine.data / "overlay2").mkdir()

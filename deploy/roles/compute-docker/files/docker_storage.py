@@ -54,6 +54,7 @@ class Storage:
     def __init__(self, config: dict[str, Any]) -> None:
         self._data = Path(config["data"])
         self._image = Path(config["image"])
+        self._new = self._image.with_suffix(".new")
         self._size_gb = int(config["size_gb"])
         self._kinds: list[str] = config["kinds"]
         self._url: str = config["url"]
@@ -71,6 +72,8 @@ class Storage:
     def apply(self) -> None:
         self._data.mkdir(mode=0o711, exist_ok=True)
         if self.mounted():
+            if self._new.exists() and not self._image.exists():
+                self._new.rename(self._image)  # its maker was killed just before
             return
         if self._image.exists():
             self._mount(_run("blkid", "-o", "value", "-s", "TYPE", str(self._image)))
@@ -78,7 +81,7 @@ class Storage:
             self._make()
 
     def _make(self) -> None:
-        new = self._image.with_suffix(".new")
+        new = self._new
         for kind in self._kinds:
             try:
                 with open(new, "wb") as image:
