@@ -17,6 +17,7 @@ import importlib.resources
 import io
 import os
 import shutil
+import zlib
 
 from nova_multi import exception
 from nova_multi.virt.engine import GUEST_DIRECTORY, ImageFacts
@@ -63,7 +64,7 @@ def decode(user_data: str | None) -> bytes:
         if data.startswith(b"\x1f\x8b"):
             with gzip.GzipFile(fileobj=io.BytesIO(data)) as packed:
                 data = packed.read(MAX_UNPACKED + 1)
-    except (binascii.Error, OSError, EOFError) as error:
+    except (binascii.Error, OSError, EOFError, zlib.error) as error:
         raise exception.UserDataRejected(f"user-data is damaged: {error}") from error
     if len(data) > MAX_UNPACKED:
         raise exception.UserDataRejected(
@@ -107,9 +108,9 @@ def _scripts(data: bytes) -> list[bytes]:
     for beginning, name in _CLOUD_INIT_ONLY.items():
         if text.startswith(beginning):
             raise exception.UserDataRejected(
-                f"user-data is a {name}, which only cloud-init understands, and the"
-                " image has no cloud-init; use an image with cloud-init, or a script"
-                " that begins with #!"
+                # Short: Nova cuts the reason that the user sees at 255 characters.
+                f"user-data is a {name}, which needs cloud-init, and the image has"
+                " none; use an image with cloud-init, or a script that begins with #!"
             )
     # Anything else is data, which the guest may fetch from the metadata service.
     return []

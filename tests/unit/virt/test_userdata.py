@@ -86,7 +86,12 @@ def test_a_key_without_a_shell_is_no_reason_to_refuse():
 
 
 @pytest.mark.parametrize(
-    "data", ["%%%", base64.b64encode(b"\x1f\x8b\x00broken").decode()]
+    "data",
+    [
+        "%%%",
+        base64.b64encode(b"\x1f\x8b\x00broken").decode(),
+        base64.b64encode(gzip.compress(b"", mtime=0)[:10] + b"\xff" * 20).decode(),
+    ],
 )
 def test_damaged_data_is_refused(data):
     with pytest.raises(exception.UserDataRejected, match="damaged"):
