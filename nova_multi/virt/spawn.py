@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from nova import exception as nova_exception
+from oslo_concurrency import lockutils
 from oslo_log import log as logging
 
 from nova_multi import exception
@@ -316,26 +317,28 @@ class Guests:
 
         :raises NovaMultiError: from the port or the engine.
         """
-        interface = self._one_interface(instance, nova_vif)
-        steps = Steps(self.host, instance)
-        with steps.step("plug", undo=lambda: vif.unplug(instance, nova_vif)):
-            vif.plug(instance, nova_vif, interface)
-        with steps.step("attach", undo=lambda: self._detach(instance, interface)):
-            self.engine.attach(instance.uuid, interface)
+        with _alone(instance):
+            interface = self._one_interface(instance, nova_vif)
+            steps = Steps(self.host, instance)
+            with steps.step("plug", undo=lambda: vif.unplug(instance, nova_vif)):
+                vif.plug(instance, nova_vif, interface)
+            with steps.step("attach", undo=lambda: self._detach(instance, interface)):
+                self.engine.attach(instance.uuid, interface)
 
     def detach(self, instance: Any, nova_vif: Any) -> None:
         """Take an interface away from a guest and disconnect its port.
 
         :raises NovaMultiError: it is still there, or its port is still connected.
         """
-        if not os.path.isdir(self.folder_of(instance)):
-            # Neutron tells late that the port of a deleted server is gone. The folder,
-            # which would be made for the names, must not come back.
+        with _alone(instance):
+            if not os.path.isdir(self.folder_of(instance)):
+                # Neutron tells late that the port of a deleted server is gone. The
+                # folder, which would be made for the names, must not come back.
+                vif.unplug(instance, nova_vif)
+                return
+            self._detach(instance, self._one_interface(instance, nova_vif))
             vif.unplug(instance, nova_vif)
-            return
-        self._detach(instance, self._one_interface(instance, nova_vif))
-        vif.unplug(instance, nova_vif)
-        self._save_names(instance, without=nova_vif["id"])
+            self._save_names(instance, without=nova_vif["id"])
 
     def _detach(self, instance: Any, interface: Interface) -> None:
         try:
@@ -358,13 +361,23 @@ class Guests:
         One that runs already runs on; what it lost of its network it gets back.
         Whatever fails, the guest stays: a power or network path never removes one.
         """
-        if self.engine.guest(instance.uuid).state in _RUNS:
-            self.heal_network(instance, network_info)
-            return
-        interfaces = self.interfaces(instance, network_info)
-        self.plug(instance, network_info, interfaces)
-        self.engine.connect(instance.uuid, interfaces)
-        self.engine.start(instance.uuid)
+        with _alone(instance):
+            if self.engine.guest(instance.uuid).state in _RUNS:
+                self.heal_network(instance, network_info)
+                return
+            interfaces = self.interfaces(instance, network_info)
+            self.plug(instance, network_info, interfaces)
+            self.engine.connect(instance.uuid, interfaces)
+            self.engine.start(instance.uuid)
+
+
+def _alone(instance: Any) -> contextlib.AbstractContextManager[Any]:
+    """No other change of a server's interfaces meanwhile.
+
+    Nova has two ports attached at the same time, each under a lock of its own: both
+    would be given the same name.
+    """
+    return lockutils.lock(f"nova-multi-interfaces-{instance.uuid}")
 
 
 #: An engine connects no guest that has processes.

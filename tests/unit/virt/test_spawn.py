@@ -6,6 +6,8 @@ import dataclasses
 import json
 import os
 import shutil
+import time
+from concurrent import futures
 from types import SimpleNamespace
 from unittest import mock
 
@@ -363,6 +365,26 @@ def test_attach_and_detach_keep_names(guests, host, request_, network_info):
     guests.attach(instance, third)
     assert names(host, instance) == {PORT_B: "eth1", "cccc": "eth0"}
     assert host.ports == {PORT_B, "cccc"}
+
+
+def test_ports_attached_at_the_same_time_have_names_of_their_own(
+    guests, host, request_, monkeypatch
+):
+    guests.boot(request_)
+    load = spawn.vif.load_names
+
+    def slowly(path):
+        found = load(path)
+        time.sleep(0.2)  # long enough for the other to read the same
+        return found
+
+    monkeypatch.setattr(spawn.vif, "load_names", slowly)
+    net = subnet("10.2.0.0/24", None, "10.2.0.7")
+    with futures.ThreadPoolExecutor() as pool:
+        for port in ("cccc", "dddd"):
+            pool.submit(guests.attach, request_.instance, nova_vif(port, net))
+    found = names(host, request_.instance)
+    assert sorted(found.values()) == ["eth0", "eth1", "eth2", "eth3"]
 
 
 def test_a_failed_attach_is_undone(guests, host, request_):
