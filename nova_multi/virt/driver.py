@@ -39,14 +39,24 @@ STAGING_FOLDER = "_staging"
 
 
 @contextmanager
-def _translated(instance: Any) -> Iterator[None]:
-    """Errors of engines as the ones that Nova's manager knows."""
+def _translated(
+    instance: Any, failure: type[nova_exception.NovaException] | None = None
+) -> Iterator[None]:
+    """Errors of engines as the ones that Nova's manager knows.
+
+    :param failure: for all others, with the reason: of an exception that is not its own
+        Nova shows the user nothing but the name of the class.
+    """
     try:
         yield
     except exception.GuestNotFound as error:
         raise nova_exception.InstanceNotFound(instance_id=instance.uuid) from error
     except (exception.EngineUnavailable, exception.EngineTimeout) as error:
         raise nova_exception.HypervisorUnavailable(f"{CONF.host}: {error}") from error
+    except exception.NovaMultiError as error:
+        if failure is None:
+            raise
+        raise failure(reason=f"{CONF.host}: {error}") from error
 
 
 class ContainerDriver(driver.ComputeDriver):
@@ -270,7 +280,7 @@ class ContainerDriver(driver.ComputeDriver):
         accel_info: Any = None,
         share_info: Any = None,
     ) -> None:
-        with _translated(instance):
+        with _translated(instance, nova_exception.InstanceRebootFailure):
             if reboot_type == "SOFT":
                 try:
                     self.engine.restart(instance.uuid, CONF.nova_multi.stop_timeout)
@@ -295,7 +305,7 @@ class ContainerDriver(driver.ComputeDriver):
         accel_info: Any = None,
         share_info: Any = None,
     ) -> None:
-        with _translated(instance):
+        with _translated(instance, nova_exception.InstancePowerOnFailure):
             self.guests.start(instance, network_info)
 
     def resume_state_on_host_boot(
@@ -333,8 +343,12 @@ class ContainerDriver(driver.ComputeDriver):
     # -- network --------------------------------------------------------------
 
     def plug_vifs(self, instance: Any, network_info: Any) -> None:
-        with _translated(instance):
+        try:
             self.guests.heal_network(instance, network_info)
+        except (exception.NovaMultiError, OSError) as error:
+            # Asked for at the start of the service: any other error than this would
+            # keep the whole service from starting, for the sake of one server.
+            raise nova_exception.VirtualInterfacePlugException(str(error)) from error
 
     def unplug_vifs(self, instance: Any, network_info: Any) -> None:
         self.guests.unplug(instance, network_info)
