@@ -12,7 +12,7 @@ import json
 import re
 import shlex
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from nova_multi import exception
 from nova_multi.virt.engine import (
@@ -70,8 +70,12 @@ STATES = {
 
 #: What liblxc takes as one word without any quoting (it has none).
 _PLAIN_WORD = re.compile(r"[A-Za-z0-9_./:=@%+,-]+\Z")
-_HOSTNAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\Z")
+_LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+#: With dots since compute API 2.94; the kernel takes 64 characters.
+_HOSTNAME = re.compile(rf"(?=.{{1,64}}\Z){_LABEL}(\.{_LABEL})*\Z")
 _INTERFACE_NAME = re.compile(r"[a-z][a-z0-9]{0,14}\Z")
+
+_Address = TypeVar("_Address", bound="ipaddress.IPv4Address | ipaddress.IPv6Address")
 
 
 def alias(key: ImageKey) -> str:
@@ -167,10 +171,10 @@ def network_lines(interfaces: Sequence[Interface]) -> list[str]:
     for number, interface in enumerate(interfaces):
         key = f"lxc.net.{number}"
         for address in interface.addresses:
-            parsed = ipaddress.ip_interface(address)
+            parsed = _unscoped(ipaddress.ip_interface(address))
             lines.append(f"{key}.ipv{parsed.version}.address = {parsed}")
         for gateway in interface.gateways:
-            hop = ipaddress.ip_address(gateway)
+            hop = _unscoped(ipaddress.ip_address(gateway))
             lines.append(f"{key}.ipv{hop.version}.gateway = {hop}")
         routes += [_route_command(interface.name, route) for route in interface.routes]
     if routes:
@@ -180,13 +184,23 @@ def network_lines(interfaces: Sequence[Interface]) -> list[str]:
     return lines
 
 
+def _unscoped(address: _Address) -> _Address:
+    """The address, unless a zone comes after it, in which any character may be.
+
+    :raises ValueError: ``fe80::1%anything``
+    """
+    if getattr(address, "scope_id", None):
+        raise ValueError(f"{str(address)!r} names a zone")
+    return address
+
+
 def _route_command(name: str, route: Route) -> str:
     if not _INTERFACE_NAME.match(name):
         raise exception.NetworkSetupError(f"{name!r} is no interface name")
     destination = ipaddress.ip_network(route.destination, strict=False)
     hop = ""
     if route.gateway:
-        hop = f" via {ipaddress.ip_address(route.gateway)} onlink"
+        hop = f" via {_unscoped(ipaddress.ip_address(route.gateway))} onlink"
     return (
         f'nsenter --net="/proc/$LXC_PID/ns/net" ip route replace {destination}'
         f" dev {name}{hop}"

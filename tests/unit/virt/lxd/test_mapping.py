@@ -166,7 +166,16 @@ def test_command_file_keeps_words_apart():
     )
 
 
-@pytest.mark.parametrize("name", ["", "a b", "web\nlxc.hook = x", "-x", "a" * 64])
+@pytest.mark.parametrize("name", ["web", "web.example.org", "9.x", "a" * 63])
+def test_host_names(name):
+    spec = dataclasses.replace(SPEC, hostname=name)
+    assert f"lxc.uts.name = {name}\n" in request(spec)["config"]["raw.lxc"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "a b", "web\nlxc.hook = x", "-x", "a" * 64, "a..b", "a.", "a.-b", "ab." * 22],
+)
 def test_host_names_that_would_reach_liblxc_as_something_else(name):
     with pytest.raises(exception.EngineError):
         request(dataclasses.replace(SPEC, hostname=name))
@@ -198,6 +207,9 @@ def test_network_lines():
         {"addresses": ("10.0.0.7/24\nlxc.hook = x",)},
         {"gateways": ("'; reboot; '",)},
         {"routes": (Route("192.0.2.0/24 dev eth0; reboot", "10.0.0.1"),)},
+        {"addresses": ("fe80::1%x\nlxc.hook = x/64",)},
+        {"gateways": ("fe80::1%x\nlxc.hook = x",)},
+        {"routes": (Route("192.0.2.0/24", "fe80::1%'; reboot; '"),)},
     ],
 )
 def test_what_is_no_address_does_not_reach_liblxc(wrong):
