@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a bare machine takes over from the machine that runs it."""
 
+import os
 from pathlib import Path
 
 import pytest
-from bare_machine import network, surroundings
+from bare_machine import machine, network, surroundings
 from toolbox import ToolError
 
 TARGETS = """Debian|http://mirror/debian/|bookworm|main
@@ -84,3 +85,16 @@ def test_addresses_are_taken_where_no_route_is(
     monkeypatch.setattr(network, "run", lambda *_, **__: routes)
     number, link = network._free()
     assert (number, str(link)) == (2, "198.18.0.8/30")
+
+
+def test_a_process_of_the_same_number_is_not_the_machine() -> None:
+    here = os.getpid()
+    known = machine.Machine("a", "bookworm", False, leader=here)
+    known.began = machine._began(here)
+    assert known.alive
+    known.began = "another-boot/1"
+    assert not known.alive
+
+
+def test_a_machine_that_never_booted_is_not_alive() -> None:
+    assert not machine.Machine("a", "bookworm", False).alive

@@ -18,12 +18,13 @@ LIBRARY = Path(__file__).parents[3] / "deploy/roles/example/library"
 
 def load(name: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """Import a module of the role; Ansible's own helpers aren't called."""
-    for helper, content in {
+    helpers: dict[str, dict[str, Any]] = {
         "ansible": {},
         "ansible.module_utils": {},
         "ansible.module_utils.basic": {"AnsibleModule": object},
         "ansible.module_utils.nm": {"manifest": None},
-    }.items():
+    }
+    for helper, content in helpers.items():
         stand_in = ModuleType(helper)
         vars(stand_in).update(content)
         monkeypatch.setitem(sys.modules, helper, stand_in)

@@ -53,6 +53,9 @@ class Machine:
     # Process IDs of systemd-nspawn and of the machine's own first process.
     outer: int = 0
     leader: int = 0
+    # Tells the first process from a stranger that has its number later. Machines of
+    # an older bare-machine have none.
+    began: str = ""
 
     def folder(self, store: Path) -> Path:
         """The machine's own folder."""
@@ -61,7 +64,8 @@ class Machine:
     @property
     def alive(self) -> bool:
         """Whether its processes are there."""
-        return self.leader > 0 and Path(f"/proc/{self.leader}").exists()
+        now = _began(self.leader)
+        return bool(now) and self.began in ("", now)
 
 
 class Store:
@@ -142,6 +146,7 @@ class Store:
                 )
             children = _children(process.pid)
             machine.leader = children[0] if children else 0
+            machine.began = _began(machine.leader)
             return bool(children) and self._booted(machine)
 
         _wait(started, _BOOT_TIMEOUT, f"machine {machine.name} did not boot")
@@ -281,6 +286,16 @@ def _nspawn(machine: Machine, root: Path) -> list[str]:
 def _enter(machine: Machine) -> list[str]:
     namespaces = ("--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup")
     return ["nsenter", f"--target={machine.leader}", *namespaces, "--root", "--wd"]
+
+
+def _began(pid: int) -> str:
+    """When a process began, as a word for comparison; empty if it is not there."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+    return f"{boot}/{text.rpartition(')')[2].split()[19]}"
 
 
 def _children(pid: int) -> list[int]:
