@@ -66,6 +66,7 @@ def _servers(arguments: argparse.Namespace, results: dict[str, Any]) -> None:
         compute_default_microversion=servers.HOST_MICROVERSION,
     )
     node = platform.node().split(".")[0]
+    load = os.getloadavg()[0]
     with (
         tempfile.TemporaryDirectory(prefix="nova-multi-bench-") as scratch,
         servers.network(cloud) as network_id,
@@ -74,11 +75,14 @@ def _servers(arguments: argparse.Namespace, results: dict[str, Any]) -> None:
     ):
         found = servers.measure(cloud, targets, network_id, arguments.rounds, _log)
     results["servers"] = {
-        name: {
-            "create": [round(entry.create, 3) for entry in times],
-            "delete": [round(entry.delete, 3) for entry in times],
-        }
-        for name, times in found.items()
+        "load": round(load, 2),
+        "seconds": {
+            name: {
+                "create": [round(entry.create, 3) for entry in times],
+                "delete": [round(entry.delete, 3) for entry in times],
+            }
+            for name, times in found.items()
+        },
     }
 
 
@@ -173,7 +177,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--figures",
         type=Path,
-        help="page to write, as doc/source/figures.md",
+        help="page to write, as doc/source/figures.rst",
     )
     return parser.parse_args()
 

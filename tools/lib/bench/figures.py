@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The results as a page of the documentation."""
+"""The results as a page of the documentation, in reStructuredText."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from bench.stats import Summary, summary
+from bench.stats import summary
 
 #: What is aimed at: against Nova's FakeDriver, MB of all services, and seconds.
 GOAL_RATIO = 1.4
@@ -18,22 +19,28 @@ TITLES = {
     "lxd": "LXD",
     "libvirt": "libvirt",
 }
+_HEAD = """\
+..
+   SPDX-License-Identifier: Apache-2.0
+   Written by tools/bench --figures; edits get lost.
+
+================
+Measured figures
+================
+
+Made by ``tools/bench`` on {date}: {cores} cores ({processor}), {memory_mb} MB,
+{system}, kernel {kernel}.
+"""
+_NOTE = "Figures compare with one another within one run; other machines have others."
 
 
 def page(results: dict[str, Any]) -> str:
-    """Markdown of all that was measured.
+    """All that was measured; what was not is left out.
 
-    :param results: as tools/bench keeps them; parts that were not measured are left
-        out.
+    :param results: as tools/bench keeps them.
     """
-    machine = results["machine"]
-    parts = [
-        "# Measured figures",
-        f"Made by `tools/bench` on {results['date']}: {machine['cores']} cores "
-        f"({machine['processor']}), {machine['memory_mb']} MB, {machine['system']}, "
-        f"kernel {machine['kernel']}. Figures compare with one another within one run; "
-        "those of another machine are others.",
-    ]
+    head = _HEAD.format(date=results["date"], **results["machine"])
+    parts = [head, f"{_NOTE}\n"]
     for key, section in (
         ("servers", _servers),
         ("engines", _engines),
@@ -42,79 +49,91 @@ def page(results: dict[str, Any]) -> str:
     ):
         if key in results:
             parts.append(section(results[key]))
-    return "\n\n".join(parts) + "\n"
+    return "\n".join(parts)
 
 
-def _servers(servers: dict[str, dict[str, list[float]]]) -> str:
-    floor = summary(servers[FLOOR]["create"]).median if FLOOR in servers else None
+def _servers(servers: dict[str, Any]) -> str:
+    found = servers["seconds"]
+    floor = summary(found[FLOOR]["create"]).median if FLOOR in found else None
     rows = []
     for name, title in TITLES.items():
-        if name not in servers:
+        if name not in found:
             continue
-        create = summary(servers[name]["create"])
-        delete = summary(servers[name]["delete"])
-        ratio = f"{create.median / floor:.2f}" if floor else ""
+        create = summary(found[name]["create"])
+        delete = summary(found[name]["delete"])
         rows.append(
-            f"| {title} | {create.count} | {create.median:.2f} | {create.p95:.2f} | "
-            f"{ratio} | {delete.median:.2f} | {delete.p95:.2f} |"
+            (
+                title,
+                create.count,
+                f"{create.median:.2f}",
+                f"{create.p95:.2f}",
+                f"{create.median / floor:.2f}" if floor else "",
+                f"{delete.median:.2f}",
+                f"{delete.p95:.2f}",
+            )
         )
-    return "\n".join(
-        [
-            "## Servers, one at a time, with a port of OVN",
-            "",
-            "Seconds from the request to Nova until the server is ACTIVE, and from the "
-            "request to delete it until Nova no longer knows it. The hypervisors take "
-            "turns within one run; the image is in the host's cache, as after the "
-            f"first boot. Docker and LXD aim at a ratio of at most {GOAL_RATIO}.",
-            "",
-            "| Driver | Servers | Create: median | p95 | Ratio to FakeDriver "
-            "| Delete: median | p95 |",
-            "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
-            *rows,
-        ]
+    return _section(
+        "Servers, one at a time, with a port of OVN",
+        "Seconds from the request to Nova until the server is ACTIVE, and from the",
+        "request to delete it until Nova no longer knows it. The hypervisors take turns",
+        "within one run; the image is in the host's cache, as after the first boot.",
+        f"Docker and LXD aim at a ratio of at most {GOAL_RATIO}. The machine's load was",
+        f"{servers['load']:.1f} when the run began: above 1 something else took part.",
+        table=_table(
+            ("Driver", "Servers", "Create: median", "p95", "Ratio to FakeDriver")
+            + ("Delete: median", "p95"),
+            rows,
+        ),
     )
 
 
 def _engines(engines: dict[str, list[float]]) -> str:
-    figures: dict[str, Summary] = {name: summary(s) for name, s in engines.items()}
-    return "\n".join(
-        [
-            "## The engines alone",
-            "",
-            "Seconds of the engine's own command for the same image, without a network "
-            "and without Nova.",
-            "",
-            "| Command | Guests | Median | p95 |",
-            "| --- | ---: | ---: | ---: |",
-            *(
-                f"| `{name}` | {one.count} | {one.median:.2f} | {one.p95:.2f} |"
+    figures = {name: summary(seconds) for name, seconds in engines.items()}
+    return _section(
+        "The engines alone",
+        "Seconds of the engine's own command for the same image, without a network and",
+        "without Nova.",
+        table=_table(
+            ("Command", "Guests", "Median", "p95"),
+            (
+                (f"``{name}``", one.count, f"{one.median:.2f}", f"{one.p95:.2f}")
                 for name, one in figures.items()
             ),
-        ]
+        ),
     )
 
 
 def _memory(memory: dict[str, float]) -> str:
-    return "\n".join(
-        [
-            "## Memory of the services, idle",
-            "",
-            "Proportional set size in MB, without the guests' processes. The aim is "
-            f"less than {GOAL_MEMORY_MB} MB for the control plane and three computes.",
-            "",
-            "| Service | MB |",
-            "| --- | ---: |",
-            *(f"| {name} | {size:.0f} |" for name, size in memory.items()),
-            f"| **All** | **{sum(memory.values()):.0f}** |",
-        ]
+    return _section(
+        "Memory of the services, idle",
+        "Proportional set size in MB, without the guests' processes. The aim is less",
+        f"than {GOAL_MEMORY_MB} MB for the control plane and three computes.",
+        table=_table(
+            ("Service", "MB"),
+            [
+                *((name, f"{size:.0f}") for name, size in memory.items()),
+                ("**All**", f"**{sum(memory.values()):.0f}**"),
+            ],
+        ),
     )
 
 
 def _second_run(seconds: float) -> str:
-    return "\n".join(
-        [
-            "## `deploy/up` where everything is there already",
-            "",
-            f"{seconds:.0f} s; the aim is less than {GOAL_SECOND_RUN} s.",
-        ]
+    return _section(
+        "deploy/up where everything is there already",
+        f"{seconds:.0f} s; the aim is less than {GOAL_SECOND_RUN} s.",
     )
+
+
+def _section(title: str, *lines: str, table: str = "") -> str:
+    parts = [title, "-" * len(title), "", *lines, ""]
+    return "\n".join([*parts, table] if table else parts)
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    lines = [".. list-table::", "   :header-rows: 1", ""]
+    for row in [head, *rows]:
+        first, *rest = row
+        lines.append(f"   * - {first}")
+        lines += [f"     - {cell}".rstrip() for cell in rest]
+    return "\n".join([*lines, ""])
