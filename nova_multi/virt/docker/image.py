@@ -37,6 +37,7 @@ from nova_multi.virt.docker.unpacking import (
     forget_members,
 )
 from nova_multi.virt.engine import LABEL_IMAGE, ImageFacts, ImageKey
+from nova_multi.virt.tarheader import CheckedInfo
 
 #: Facts found at import, kept as a label of the imported image.
 LABEL_FACTS = "nova-multi.facts"
@@ -163,7 +164,7 @@ class Archive:
             with self._open(layer.member) as packed:
                 reader = Unpacked(packed, layer.member.size, self._limits)
                 with tarfile.open(
-                    fileobj=cast(IO[bytes], reader), mode="r|"
+                    fileobj=cast(IO[bytes], reader), mode="r|", tarinfo=CheckedInfo
                 ) as content:
                     for member in tree.add_layer(content):
                         count += 1
@@ -262,7 +263,9 @@ def opened(path: str, limits: Limits) -> Iterator[Archive]:
             if opener := compression(source):
                 source = decompressed(opener, source, path, limits)
                 stack.enter_context(source)
-            archive = stack.enter_context(tarfile.open(fileobj=source, mode="r:"))
+            archive = stack.enter_context(
+                tarfile.open(fileobj=source, mode="r:", tarinfo=CheckedInfo)
+            )
             inspected = Archive(archive, limits)
         yield inspected
 

@@ -18,10 +18,9 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from nova_multi import exception
+from nova_multi.virt.tarheader import CheckedInfo
 
 SQUASHFS_MAGIC = b"hsqs"
-#: Extended headers of a tar archive are read into memory whole; real ones are far less.
-MAX_HEADER = 1024 * 1024
 #: How much larger than the file its content may be, once it is larger than RATIO_FLOOR.
 MAX_RATIO = 200
 RATIO_FLOOR = 1024**3
@@ -29,14 +28,6 @@ RATIO_FLOOR = 1024**3
 LISTING_TIME = 120
 LISTING_MEMORY = 4 * 1024**3
 MAX_LINKS = 40
-
-_EXTENSIONS = (
-    tarfile.XHDTYPE,
-    tarfile.XGLTYPE,
-    tarfile.SOLARIS_XHDTYPE,
-    tarfile.GNUTYPE_LONGNAME,
-    tarfile.GNUTYPE_LONGLINK,
-)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -160,21 +151,6 @@ def check_device(path: str) -> None:
         raise exception.ImageRejected(f"{path!r} in the image is a device node")
 
 
-class _CheckedInfo(tarfile.TarInfo):
-    """A member whose extended headers have a sane size."""
-
-    @classmethod
-    def frombuf(
-        cls, buf: bytes | bytearray, encoding: str, errors: str
-    ) -> _CheckedInfo:
-        info = super().frombuf(buf, encoding, errors)
-        if info.type in _EXTENSIONS and info.size > MAX_HEADER:
-            raise exception.ImageRejected(
-                f"the image has a tar header of {info.size} bytes"
-            )
-        return info
-
-
 class RootTar:
     """Copies the root file system out of an image's tar archive.
 
@@ -204,7 +180,7 @@ class RootTar:
             # In streaming mode, so that nothing is unpacked to look ahead.
             with (
                 tarfile.open(
-                    fileobj=self._source, mode="r|*", tarinfo=_CheckedInfo
+                    fileobj=self._source, mode="r|*", tarinfo=CheckedInfo
                 ) as archive,
                 tarfile.open(
                     fileobj=target, mode="w|", format=tarfile.PAX_FORMAT

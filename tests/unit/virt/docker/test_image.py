@@ -87,6 +87,19 @@ def test_layer_that_is_a_link_to_another(path):
 # -- refused ----------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("in_layer", [False, True])
+def test_header_that_would_fill_the_memory(path, in_layer):
+    header = tarfile.TarInfo("x")
+    header.type, header.size = tarfile.XHDTYPE, 2 * 1024**2
+    content = header.tobuf() + bytes(header.size)
+    if in_layer:
+        archives.image(path, [content])
+    else:
+        path.write_bytes(content)
+    with pytest.raises(exception.ImageRejected, match="header"):
+        facts(path)
+
+
 @pytest.mark.parametrize(
     ("entry", "why"),
     [
