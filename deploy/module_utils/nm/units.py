@@ -57,7 +57,9 @@ def systemd_unit(service: Service) -> str:
         f"Group={service.effective_group}",
     ]
     if service.type == "oneshot":
-        lines += ["Type=oneshot", "RemainAfterExit=yes"]
+        # At boot a need has been started, which is not to say that it answers yet.
+        lines += ["Type=oneshot", "RemainAfterExit=yes", "Restart=on-failure"]
+        lines.append("RestartSec=2")
     else:
         lines += ["Type=exec", "Restart=always", "RestartSec=2"]
     if service.extra_groups:

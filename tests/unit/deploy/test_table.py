@@ -89,3 +89,10 @@ def test_guests_outlive_their_daemon() -> None:
 def test_a_unit_escapes() -> None:
     unit = units.systemd_unit(_service(command=["/bin/x", "100%", "$HOME", 'a"b']))
     assert 'ExecStart=/bin/x "100%%" "$$HOME" "a\\"b"' in unit.splitlines()
+
+
+def test_what_runs_once_at_boot_tries_again_until_its_needs_answer() -> None:
+    lines = units.systemd_unit(_service(type="oneshot", needs=["lxd"])).splitlines()
+    assert "After=network-online.target nova-multi-lxd.service" in lines
+    for line in ("Type=oneshot", "RemainAfterExit=yes", "Restart=on-failure"):
+        assert line in lines
