@@ -76,6 +76,9 @@ def _computes(
             yield subject, "Nova does not know it", ""
         elif service.state != "up":
             yield subject, f"is {service.state} since {service.updated_at}", ""
+        elif (service.disabled_reason or "").startswith("AUTO:"):
+            # Disabled by itself: its engine is away. What an operator disabled is fine.
+            yield subject, f"is disabled: {service.disabled_reason}", ""
         elif hypervisor is None:
             yield subject, "is up, but lists no hypervisor", ""
         else:
