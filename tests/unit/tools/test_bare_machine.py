@@ -83,6 +83,8 @@ def test_addresses_are_taken_where_no_route_is(
 ) -> None:
     routes = "198.18.0.0/30 dev bare0 scope link\n198.18.0.4/30 dev x\n"
     monkeypatch.setattr(network, "run", lambda *_, **__: routes)
+    # Machines may run beside these tests: their interfaces are not meant here.
+    monkeypatch.setattr(network, "_PREFIX", "no-such-link")
     number, link = network._free()
     assert (number, str(link)) == (2, "198.18.0.8/30")
 
