@@ -76,6 +76,10 @@ class RefusalTest(base.ContainerCloud):
         self.api.post_server_volume(
             self.server["id"], {"volumeAttachment": {"volumeId": volume}}
         )
+        # Its end is the compute's; the API has said yes long before.
+        self._wait_for_action_fail_completion(
+            self.server, "attach_volume", "compute_attach_volume"
+        )
         self.wait(
             self.server,
             status="ACTIVE",
