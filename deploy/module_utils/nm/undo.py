@@ -33,6 +33,9 @@ from . import backend, command, packages, paths, processes
 # venvs too, so that a new `deploy/up` need not build them again.
 _KEPT_TREES = (str(paths.ROOT), str(paths.STATE))
 
+# Types of file systems that hold nothing of anybody's.
+_WITHOUT_DATA = ("proc", "sysfs", "devpts", "devtmpfs", "tmpfs", "mqueue")
+
 
 class Undo:
     """The undo of each kind, for one run of `deploy/down`."""
@@ -158,12 +161,21 @@ def _below(path: str, folders: tuple[str, ...]) -> bool:
 def _remove_tree(path: Path) -> None:
     """Remove a folder, but nothing that is mounted below it.
 
-    :raises OSError: something is mounted there, or cannot be removed.
+    What a killed build of images left mounted there holds no data: it is unmounted.
+
+    :raises OSError: something else is mounted there, or cannot be removed.
     """
     if not path.is_dir():
         return
-    for line in Path("/proc/self/mounts").read_text().splitlines():
-        target = line.split()[1].replace("\\040", " ")
-        if _below(target, (str(path),)):
+    mounts = [
+        line.split() for line in Path("/proc/self/mounts").read_text().splitlines()
+    ]
+    # The last mounted first: it may be on another.
+    for fields in reversed(mounts):
+        target = fields[1].replace("\\040", " ")
+        if not _below(target, (str(path),)):
+            continue
+        if fields[2] not in _WITHOUT_DATA:
             raise OSError(f"{target} is mounted; unmount it first")
+        subprocess.run(["umount", "--lazy", target], check=False, capture_output=True)
     shutil.rmtree(path)
