@@ -18,6 +18,7 @@ Kinds, with their arguments:
 
 from __future__ import annotations
 
+import contextlib
 import grp
 import os
 import pwd
@@ -32,6 +33,9 @@ from . import backend, command, packages, paths, processes
 # Data that is only given up with --purge: databases, images, guests' disks. The
 # venvs too, so that a new `deploy/up` need not build them again.
 _KEPT_TREES = (str(paths.ROOT), str(paths.STATE))
+
+# Made by the build of images, below which each folder is in the manifest.
+_CACHE = Path("/var/cache/nova-multi")
 
 # Types of file systems that hold nothing of anybody's.
 _WITHOUT_DATA = ("proc", "sysfs", "devpts", "devtmpfs", "tmpfs", "mqueue")
@@ -74,6 +78,8 @@ class Undo:
         if self._purge:
             for path in (paths.ETC, paths.ROOT, paths.STATE):
                 _remove_tree(path)
+            with contextlib.suppress(OSError):
+                _CACHE.rmdir()
 
     def _directory(self, entry: Mapping[str, Any]) -> None:
         path = Path(entry["path"])
