@@ -50,6 +50,8 @@ def systemd_unit(service: Service) -> str:
         f"Description=nova_multi: {_percent(service.description)}",
         f"After=network-online.target {needs}".rstrip(),
         "Wants=network-online.target" + (f" {needs}" if needs else ""),
+        # At boot what it needs may take its time: it goes on trying.
+        "StartLimitIntervalSec=0",
         "",
         "[Service]",
         f"ExecStart={_exec(service.command)}",
