@@ -8,6 +8,7 @@ import datetime
 import json
 import os
 import platform
+import signal
 import subprocess
 import sys
 import tempfile
@@ -34,13 +35,19 @@ def main() -> int:
     :returns: 0, or 1 if something could not be measured.
     """
     arguments = _arguments()
+    # As an interrupt from the keyboard: what was begun is taken away.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     results = _kept(arguments.output)
     results["date"] = datetime.datetime.now(datetime.UTC).date().isoformat()
     results["machine"] = _machine()
+    results["note"] = arguments.note
     try:
         for part in arguments.part or PARTS:
             _log(f"measuring: {part}")
             _MEASURES[part](arguments, results)
+    except KeyboardInterrupt:
+        print("bench: interrupted", file=sys.stderr)
+        return 1
     except (
         BenchError,
         OSError,
@@ -173,6 +180,9 @@ def _arguments() -> argparse.Namespace:
         type=Path,
         default=Path("/var/log/nova-multi/bench.json"),
         help="where results are kept (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--note", default="", help="what readers of the page must know of this run"
     )
     parser.add_argument(
         "--figures",

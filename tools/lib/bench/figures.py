@@ -41,6 +41,8 @@ def page(results: dict[str, Any]) -> str:
     """
     head = _HEAD.format(date=results["date"], **results["machine"])
     parts = [head, f"{_NOTE}\n"]
+    if results.get("note"):
+        parts.append(f".. note::\n   {results['note']}\n")
     for key, section in (
         ("servers", _servers),
         ("engines", _engines),
