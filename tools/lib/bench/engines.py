@@ -119,7 +119,7 @@ def _lxd(folder: Path) -> Iterator[Bare]:
 
 def _write_metadata(path: Path) -> None:
     """The little that LXD wants to know of an image beside its root."""
-    text = f"architecture: {os.uname().machine}\ncreation_date: 0\n".encode()
+    text = f"architecture: {os.uname().machine}\ncreation_date: 1\n".encode()
     entry = tarfile.TarInfo("metadata.yaml")
     entry.size = len(text)
     with tarfile.open(path, "w") as archive:
