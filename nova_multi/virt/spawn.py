@@ -257,11 +257,19 @@ class Guests:
             vif.save_names(path, names)
 
     def plug(
-        self, instance: Any, network_info: Any, interfaces: Sequence[Interface]
+        self,
+        instance: Any,
+        network_info: Any,
+        interfaces: Sequence[Interface],
+        *,
+        alive: bool = False,
     ) -> None:
-        """Connect the host's ends of all interfaces."""
+        """Connect the host's ends of all interfaces.
+
+        :param alive: whether the guest has processes, and so may hold its ends.
+        """
         for nova_vif, interface in zip(network_info or (), interfaces, strict=True):
-            vif.plug(instance, nova_vif, interface)
+            vif.plug(instance, nova_vif, interface, alive=alive)
 
     def unplug(self, instance: Any, network_info: Any) -> None:
         """Disconnect all ports; one that fails does not keep the others connected.
@@ -284,11 +292,13 @@ class Guests:
         back; one that does not run gets it when it starts.
         """
         interfaces = self.interfaces(instance, network_info)
-        self.plug(instance, network_info, interfaces)
         try:
             state = self.engine.guest(instance.uuid).state
         except exception.GuestNotFound:
-            return  # Nova finds that out by itself, and says so
+            state = None  # Nova finds that out by itself, and says so
+        # In doubt the guest lives: what it holds is not touched.
+        alive = state not in (None, GuestState.STOPPED, GuestState.CRASHED)
+        self.plug(instance, network_info, interfaces, alive=alive)
         if state is GuestState.PAUSED:
             vif.set_carrier((i.port_id for i in interfaces), up=False)
         elif state is GuestState.RUNNING:
@@ -321,7 +331,7 @@ class Guests:
             interface = self._one_interface(instance, nova_vif)
             steps = Steps(self.host, instance)
             with steps.step("plug", undo=lambda: vif.unplug(instance, nova_vif)):
-                vif.plug(instance, nova_vif, interface)
+                vif.plug(instance, nova_vif, interface, alive=True)
             with steps.step("attach", undo=lambda: self._detach(instance, interface)):
                 self.engine.attach(instance.uuid, interface)
 

@@ -11,10 +11,13 @@ from __future__ import annotations
 import dataclasses
 import ipaddress
 import json
+import math
 import os
+import subprocess
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import nova.conf
 import os_vif
 from nova.network import model, os_vif_util
 from os_vif import exception as os_vif_exception
@@ -24,6 +27,7 @@ from nova_multi import exception
 from nova_multi.privsep import network as privsep
 from nova_multi.virt.engine import Interface, Route
 
+CONF = nova.conf.CONF
 LOG = logging.getLogger(__name__)
 
 #: Prefix of the guest's end while it waits; with eleven characters of the port's UUID,
@@ -166,14 +170,21 @@ def _osvif(vif: Any) -> Any:
     return converted
 
 
-def plug(instance: Any, vif: Any, interface: Interface) -> None:
+def plug(instance: Any, vif: Any, interface: Interface, *, alive: bool = False) -> None:
     """Make the veth pair of an interface and connect its host's end. Repeatable.
 
+    :param alive: whether the guest has processes, and so may hold its end.
     :raises NetworkSetupError: nothing that this call made is left.
     """
     converted = _osvif(vif)
     owner = os_vif_util.nova_to_osvif_instance(instance)
     made = not privsep.link_exists(interface.tap)
+    if not made and not alive and not is_outside(interface):
+        # The other end is in a namespace that outlived its guest, as after a power cut
+        # of the engine. It goes whenever somebody looks after that namespace, and would
+        # take along the host's end that a start relies on.
+        privsep.delete_link(interface.tap)
+        made = True
     try:
         if made:
             # A pair that went away with its guest's namespace leaves its port in the
@@ -190,6 +201,34 @@ def plug(instance: Any, vif: Any, interface: Interface) -> None:
         raise exception.NetworkSetupError(
             f"port {interface.port_id} could not be connected: {error}"
         ) from error
+
+
+def flows_installed(port_ids: Sequence[str], timeout: float) -> bool:
+    """Wait until this machine's OVN has connected plugged ports; whether it has.
+
+    ovn-controller marks the tap in the local Open vSwitch database when all flows of
+    the port are there. From that mark Neutron's event is made, a second or two later
+    because Neutron sends its events to Nova in batches.
+
+    :param timeout: seconds.
+    :returns: False also where the database can't be asked; then nothing is known.
+    """
+    command = [
+        "ovs-vsctl",
+        f"--db={CONF.os_vif_ovs.ovsdb_connection}",
+        f"--timeout={max(1, math.ceil(timeout))}",
+    ]
+    for port_id in port_ids:
+        mark = "external_ids:ovn-installed=true"
+        command += ["--", "wait-until", "Interface", tap_name(port_id), mark]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError as error:
+        LOG.debug("Open vSwitch can't be asked: %s", error)
+        return False
+    if done.returncode:
+        LOG.debug("No mark of OVN on %s: %s", ", ".join(port_ids), done.stderr.strip())
+    return done.returncode == 0
 
 
 def set_carrier(port_ids: Iterable[str], up: bool) -> None:

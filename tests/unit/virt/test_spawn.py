@@ -37,6 +37,7 @@ class Host:
         self.root = root
         self.guests = {}
         self.ports = set()
+        self.alive = {}
         self.calls = []
         self.fail_at = {}
         self.state = GuestState.RUNNING
@@ -90,8 +91,9 @@ class Host:
         self._at("unpause")
 
     # the node
-    def plug(self, instance, vif, interface):
+    def plug(self, instance, vif, interface, *, alive=False):
         self.ports.add(vif["id"])
+        self.alive[vif["id"]] = alive
         self._at(f"plug {interface.name}")
 
     def unplug(self, instance, vif):
@@ -450,6 +452,34 @@ def test_a_guest_that_can_not_be_paused_keeps_its_wires(
     with pytest.raises(exception.EngineConflict):
         guests.pause(request_.instance)
     assert carrier == {}
+
+
+@pytest.mark.parametrize(
+    ("state", "alive"),
+    [
+        (GuestState.RUNNING, True),
+        (GuestState.PAUSED, True),
+        (GuestState.CHANGING, True),
+        (GuestState.UNKNOWN, True),
+        (GuestState.STOPPED, False),
+        (GuestState.CRASHED, False),
+    ],
+)
+def test_healing_touches_nothing_that_a_guest_may_hold(
+    guests, host, request_, carrier, state, alive
+):
+    guests.boot(request_)
+    host.state = state
+    guests.heal_network(request_.instance, request_.network_info)
+    assert host.alive == {PORT_A: alive, PORT_B: alive}
+
+
+def test_a_start_trusts_no_interface_of_an_earlier_run(guests, host, request_):
+    guests.boot(request_)
+    host.state = GuestState.STOPPED
+    host.alive.clear()
+    guests.start(request_.instance, request_.network_info)
+    assert host.alive == {PORT_A: False, PORT_B: False}
 
 
 def test_healing_leaves_a_paused_guest_without_wires(guests, host, request_, carrier):

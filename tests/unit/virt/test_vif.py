@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Nova's network information as interfaces, and their names over time."""
 
+from types import SimpleNamespace
 from unittest import mock
 
 import pytest
@@ -159,6 +160,88 @@ def test_os_vif_makes_the_port(instance, port, privsep, os_vif, interface):
     privsep.create_veth.assert_called_once_with(
         interface.tap, interface.inner, interface.mac, interface.mtu
     )
+
+
+@pytest.fixture
+def host_links(privsep, interface):
+    """Links of the host's namespace; as in the kernel, an end takes the other along."""
+    links = set()
+
+    def create(tap, inner, mac, mtu):
+        if tap not in links:
+            links.update((tap, inner))
+
+    def delete(name):
+        if name in links:
+            links.difference_update((interface.tap, interface.inner))
+
+    privsep.link_exists.side_effect = links.__contains__
+    privsep.create_veth.side_effect = create
+    privsep.delete_link.side_effect = delete
+    return links
+
+
+def test_a_pair_whose_other_end_outlived_its_guest_is_made_anew(
+    instance, port, os_vif, interface, host_links
+):
+    host_links.add(interface.tap)
+    vif.plug(instance, port, interface)
+    assert host_links == {interface.tap, interface.inner}
+    # The switch would stay with the device that is gone.
+    os_vif.unplug.assert_called_once()
+
+
+def test_a_pair_that_a_guest_holds_is_kept(
+    instance, port, privsep, os_vif, interface, host_links
+):
+    host_links.add(interface.tap)
+    vif.plug(instance, port, interface, alive=True)
+    privsep.delete_link.assert_not_called()
+    os_vif.unplug.assert_not_called()
+    os_vif.plug.assert_called_once()
+
+
+def test_a_pair_that_waits_is_kept(
+    instance, port, privsep, os_vif, interface, host_links
+):
+    host_links.update((interface.tap, interface.inner))
+    vif.plug(instance, port, interface)
+    privsep.delete_link.assert_not_called()
+    os_vif.unplug.assert_not_called()
+
+
+@pytest.fixture
+def ovs_vsctl(tmp_path, monkeypatch):
+    """A program of this name that notes its arguments and ends as it is told."""
+    plugin = SimpleNamespace(ovsdb_connection="unix:/db.sock")
+    monkeypatch.setattr(vif, "CONF", SimpleNamespace(os_vif_ovs=plugin))
+
+    def make(status):
+        program = tmp_path / "ovs-vsctl"
+        program.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/args\nexit {status}\n')
+        program.chmod(0o755)
+
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    make.said = lambda: (tmp_path / "args").read_text().strip()
+    return make
+
+
+def test_all_ports_are_waited_for_at_once(ovs_vsctl):
+    ovs_vsctl(0)
+    assert vif.flows_installed([PORT_A, PORT_B], 3.2)
+    mark = "external_ids:ovn-installed=true"
+    assert ovs_vsctl.said() == (
+        "--db=unix:/db.sock --timeout=4"
+        f" -- wait-until Interface tapaaaaaaaa-11 {mark}"
+        f" -- wait-until Interface {vif.tap_name(PORT_B)} {mark}"
+    )
+
+
+def test_a_switch_that_does_not_say_is_not_believed(ovs_vsctl, monkeypatch, tmp_path):
+    ovs_vsctl(142)
+    assert not vif.flows_installed([PORT_A], 1)
+    monkeypatch.setenv("PATH", str(tmp_path / "empty"))
+    assert not vif.flows_installed([PORT_A], 1)
 
 
 @pytest.mark.parametrize("there_before", [False, True])
