@@ -220,3 +220,62 @@ def test_times_of_records(servers: ModuleType) -> None:
     begin, end = "2026-11-20T08:00:00Z", "2026-11-20T08:00:03.000000"
     assert servers._seconds(begin, end) == "3"
     assert servers._seconds(begin, None) == ""
+
+
+class Compute:
+    """One server of Nova, which comes out of a state as it is told.
+
+    :ivar then: states that are shown one after the other, the last one for good.
+    """
+
+    def __init__(self, *then: dict[str, Any]) -> None:
+        self.then = [SimpleNamespace(id="1", task_state=None, **each) for each in then]
+        self.calls: list[str] = []
+
+    def get_server(self, number: str) -> Any:
+        return self.then.pop(0) if len(self.then) > 1 else self.then[0]
+
+    def reboot_server(self, server: Any, kind: str) -> None:
+        self.calls.append(kind)
+
+    def delete_server(self, server: Any) -> None:
+        self.calls.append("delete")
+
+    def wait_for_delete(self, server: Any, wait: float) -> None:
+        self.calls.append("gone")
+
+
+ONCE = {"launched_at": "2026-11-20T08:00:03.000000"}
+NEVER = {"launched_at": None}
+
+
+@pytest.mark.parametrize(
+    ("states", "calls", "kept"),
+    [
+        ([{"status": "ACTIVE", **ONCE}], [], True),
+        ([{"status": "SHUTOFF", **ONCE}], [], True),
+        ([{"status": "BUILD", **NEVER}, {"status": "ACTIVE", **ONCE}], [], True),
+        ([{"status": "ERROR", **ONCE}], ["HARD"], True),
+        ([{"status": "ERROR", **NEVER}], ["delete", "gone"], False),
+        ([{"status": "BUILD", **NEVER}], ["delete", "gone"], False),
+    ],
+)
+def test_what_an_interrupted_run_left_is_set_right(
+    servers: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    states: list[dict[str, Any]],
+    calls: list[str],
+    kept: bool,
+) -> None:
+    monkeypatch.setattr(servers, "BUILD_SECONDS", 0.4)
+    monkeypatch.setattr(servers, "POLL_SECONDS", 0.01)
+    script = tmp_path / "site.sh"
+    script.write_text("#!/bin/sh\n")
+    example = servers.Example({"timeout": 5, "user_data": str(script)}, None)
+    compute = Compute(*states)
+    row = servers.Row("web")
+    found = example._mended(SimpleNamespace(compute=compute), compute.then[0], row)
+    assert compute.calls == calls
+    assert bool(found) is kept
+    assert bool(row.changes) is bool(calls)

@@ -23,7 +23,9 @@ short_description: A web site on a server of each hypervisor
 description:
   - Servers that are missing are created, at the same time, and get a floating
     address. All are asked for their page there. Servers that are there already
-    are kept, whatever they are like; what is wrong with them is told.
+    are kept; what is wrong with them is told.
+  - What an interrupted run or machine left is set right. A server in ERROR that once
+    was active is rebooted hard, once. One that never was is made anew.
   - Fails unless every server answers. In any case there is a table of all of them.
   - Runs with a Python that has openstacksdk, and reads clouds.yaml.
 options:
@@ -44,6 +46,8 @@ except ImportError:  # reported by main(): a module must be importable to be doc
     openstack = None
 
 POLL_SECONDS = 0.3
+# How long a server that is found half made may still be under way.
+BUILD_SECONDS = 60
 # The page is small and near; while a guest boots, packets simply vanish.
 HTTP_TIMEOUT = 2
 # What the provisioner says on the console when it is done.
@@ -131,7 +135,8 @@ class Example:
     def _serve(self, cloud: Any, wanted: dict[str, Any], row: Row) -> None:
         name = wanted["name"]
         found = list(cloud.compute.servers(name=f"^{re.escape(name)}$"))
-        server = found[0] if found else self._create(cloud, wanted, row)
+        server = self._mended(cloud, found[0], row) if found else None
+        server = server or self._create(cloud, wanted, row)
         self._check_placement(server.id, wanted["hypervisor"], row)
         server = self._wait_active(cloud, server, row)
         # Where it is, which is known only when it has been scheduled.
@@ -146,6 +151,28 @@ class Example:
             f"`openstack --os-cloud {self._params['cloud']} console log show {name}`",
         )
         row.ready = self._ready_seconds(cloud, server)
+
+    def _mended(self, cloud: Any, server: Any, row: Row) -> Any | None:
+        """What an interrupted run left, set right; None: the server is to be made."""
+
+        def built() -> Any:
+            now = cloud.compute.get_server(server.id)
+            return None if now.status == "BUILD" else now
+
+        try:
+            server = self._until(built, "", seconds=BUILD_SECONDS)
+        except Broken:
+            server = cloud.compute.get_server(server.id)
+        if server.status not in ("BUILD", "ERROR") or server.task_state == "deleting":
+            return server
+        if server.launched_at:
+            row.changes.append(f"hard reboot of {row.name}, which was in ERROR")
+            cloud.compute.reboot_server(server, "HARD")
+            return cloud.compute.get_server(server.id)
+        row.changes.append(f"{row.name}, which never was active, deleted")
+        cloud.compute.delete_server(server)
+        cloud.compute.wait_for_delete(server, wait=BUILD_SECONDS)
+        return None
 
     def _create(self, cloud: Any, wanted: dict[str, Any], row: Row) -> Any:
         image = cloud.image.find_image(wanted["image"], ignore_missing=False)
@@ -170,7 +197,10 @@ class Example:
     def _wait_active(self, cloud: Any, server: Any, row: Row) -> Any:
         def settled() -> Any:
             now = cloud.compute.get_server(server.id)
-            return None if now.status in ("BUILD", "REBOOT", "HARD_REBOOT") else now
+            # Nova calls a server that is rebooted out of ERROR by that name until then.
+            busy = now.status == "ERROR" and now.task_state
+            waiting = ("BUILD", "REBOOT", "HARD_REBOOT")
+            return None if busy or now.status in waiting else now
 
         now = self._until(settled, f"still {server.status}")
         command = f"openstack --os-cloud {self._params['cloud']} server"
