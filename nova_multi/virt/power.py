@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Power states: from an engine's guest to Nova's words."""
+"""Power states: from an engine's guest to Nova's words, and when a start is one."""
 
 from __future__ import annotations
+
+import os
 
 from nova.compute import power_state
 
@@ -17,3 +19,14 @@ NOVA_STATES: dict[GuestState, int] = {
     GuestState.CHANGING: power_state.NOSTATE,
     GuestState.UNKNOWN: power_state.NOSTATE,
 }
+
+#: Seconds after its start in which a guest's end counts as a failed start: at least,
+#: and at most on a machine where everything takes its time.
+SETTLE_TIME = 0.1
+SETTLE_TIME_MAX = 1.0
+
+
+def settle_time() -> float:
+    """Seconds in which a guest that fails at once will have failed."""
+    queue = os.getloadavg()[0] / len(os.sched_getaffinity(0))
+    return min(SETTLE_TIME * max(1.0, 2 * queue), SETTLE_TIME_MAX)

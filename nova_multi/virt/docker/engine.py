@@ -8,7 +8,6 @@ that owns its network (:mod:`nova_multi.virt.docker.network`).
 from __future__ import annotations
 
 import dataclasses
-import os
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -36,23 +35,14 @@ from nova_multi.virt.engine import (
     ImageKey,
     Interface,
 )
+from nova_multi.virt.power import settle_time
 
 LOG = logging.getLogger(__name__)
 
-#: Seconds after its start in which a guest's end counts as a failed start: at least,
-#: and at most on a machine where everything takes its time.
-START_GRACE = 0.2
-START_GRACE_MAX = 1.0
 #: Bytes of a failed guest's console that go into the error.
 _LAST_WORDS = 500
 #: Bytes of an average console line, to ask for about as much as is wanted.
 _LINE = 20
-
-
-def _start_grace() -> float:
-    """Seconds in which a guest that fails at once will have failed."""
-    queue = os.getloadavg()[0] / len(os.sched_getaffinity(0))
-    return min(START_GRACE * max(1.0, queue), START_GRACE_MAX)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -317,7 +307,7 @@ class DockerEngine:
 
     def _check_started(self, guest: _Guest) -> None:
         """:raises EngineError: the guest has ended again."""
-        time.sleep(_start_grace())
+        time.sleep(settle_time())
         if self._find(guest.labels[LABEL_UUID]).status in ("running", "paused"):
             return
         raise exception.EngineError(

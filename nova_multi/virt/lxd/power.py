@@ -16,11 +16,10 @@ from nova_multi.virt.engine import ContainerState, GuestState
 from nova_multi.virt.lxd import mapping, network
 from nova_multi.virt.lxd.client import ENGINE, LXDClient
 from nova_multi.virt.lxd.records import Records
+from nova_multi.virt.power import settle_time
 
 LOG = logging.getLogger(__name__)
 
-#: Seconds after which a guest that was started is looked at: does it still run?
-SETTLE = 0.2
 #: Seconds that LXD may take to clean up behind a guest that ended by itself.
 CLEANUP_TIME = 10
 #: Errors of liblxc that go into the message about a guest that did not start.
@@ -80,7 +79,7 @@ class Power:
         self._check_it_lasts(uuid)
 
     def _check_it_lasts(self, uuid: str) -> None:
-        time.sleep(SETTLE)
+        time.sleep(settle_time())
         now = self._guest(uuid)
         if now.state in STOPPED:
             words = self._console(uuid, LAST_WORDS).decode(errors="replace").strip()
@@ -173,7 +172,7 @@ class Power:
                 raise
         deadline = time.monotonic() + CLEANUP_TIME
         while time.monotonic() < deadline:
-            time.sleep(SETTLE)
+            time.sleep(settle_time())
             if mapping.has_settled(self._records.get(uuid)):
                 break
         request()

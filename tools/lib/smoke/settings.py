@@ -54,7 +54,8 @@ def render(cloud: CloudFacts, target: Target, folder: Path) -> str:
     """
     name, uuid = cloud.external_network
     sections: dict[str, dict[str, object]] = {
-        "DEFAULT": {"log_file": folder / "tempest.log"},
+        # With debug, a guest that can't be reached leaves its console there.
+        "DEFAULT": {"log_file": folder / "tempest.log", "debug": True},
         "oslo_concurrency": {"lock_path": folder / "locks"},
         "auth": {
             "admin_username": cloud.username,

@@ -99,7 +99,7 @@ def daemon(tmp_path):
 
 @pytest.fixture
 def engine(daemon, tmp_path, monkeypatch):
-    monkeypatch.setattr(power, "SETTLE", 0.01)
+    monkeypatch.setattr(power, "settle_time", lambda: 0.01)
     monkeypatch.setattr(privsep.files_context, "client_mode", False)
     monkeypatch.setattr("nova_multi.privsep.files._base", lambda: str(tmp_path))
     client = LXDClient(daemon.server_address, "ours", timeout=2)
