@@ -44,7 +44,14 @@ def main() -> None:
         wanted = clouds.merged(present, module.params["clouds"])
         if wanted != present:
             text = yaml.safe_dump(wanted, sort_keys=False)
-        changed = files.ensure_file(path, text, 0o640, "root", module.params["group"])
+        changed = files.ensure_file(
+            path,
+            text,
+            0o640,
+            "root",
+            module.params["group"],
+            undo={"kind": "clouds", "names": sorted(module.params["clouds"])},
+        )
     except (OSError, ValueError, KeyError, yaml.YAMLError) as error:
         module.fail_json(msg=f"{path}: {error}")
     module.exit_json(changed=changed)

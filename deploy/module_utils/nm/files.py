@@ -10,6 +10,7 @@ import shutil
 import stat
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from . import manifest, paths
 
@@ -40,8 +41,13 @@ def ensure_file(
     mode: int = 0o644,
     owner: str = "root",
     group: str = "root",
+    *,
+    undo: dict[str, Any] | None = None,
 ) -> bool:
     """Make a file with this content, owner and mode; say whether that changed.
+
+    :param undo: kind of the manifest's entry and its further arguments, in place of
+        kind `file`.
 
     A file that was there before the deployment is kept below `paths.ORIGINALS` and
     put back by `deploy/down`. Readers see the old content or the new, never a part.
@@ -56,7 +62,7 @@ def ensure_file(
         same, present = False, path.is_symlink()
     if same:
         return _ensure_attributes(path, mode, owner, group)
-    _record_file(path, present)
+    _record_file(path, present, undo or {"kind": "file"})
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -78,7 +84,7 @@ def ensure_link(path: Path | str, target: Path | str) -> bool:
     if path.is_symlink() and os.readlink(path) == str(target):
         return False
     ensure_parents(path)
-    _record_file(path, path.exists() or path.is_symlink())
+    _record_file(path, path.exists() or path.is_symlink(), {"kind": "file"})
     new = path.with_name(f".{path.name}.new")
     new.unlink(missing_ok=True)
     new.symlink_to(target)
@@ -91,15 +97,15 @@ def ensure_parents(path: Path) -> None:
         ensure_directory(path.parent)
 
 
-def _record_file(path: Path, present: bool) -> None:
+def _record_file(path: Path, present: bool, undo: dict[str, Any]) -> None:
     ours = any(
-        entry["kind"] == "file" and entry.get("path") == str(path)
+        entry["kind"] in ("file", undo["kind"]) and entry.get("path") == str(path)
         for entry in manifest.entries()
     )
     if ours:
         return
     if not present:
-        manifest.record("file", path=str(path))
+        manifest.record(**undo, path=str(path))
         return
     original = paths.ORIGINALS / str(path).lstrip("/")
     original.parent.mkdir(parents=True, exist_ok=True)
@@ -108,7 +114,7 @@ def _record_file(path: Path, present: bool) -> None:
     if not original.is_symlink():
         status = path.stat()
         os.chown(original, status.st_uid, status.st_gid)
-    manifest.record("file", path=str(path), original=str(original))
+    manifest.record(**undo, path=str(path), original=str(original))
 
 
 def _ensure_attributes(path: Path, mode: int, owner: str, group: str) -> bool:

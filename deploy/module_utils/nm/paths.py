@@ -15,6 +15,9 @@ STATE = Path("/var/lib/nova-multi")
 LOG = Path("/var/log/nova-multi")
 RUN = Path("/run/nova-multi")
 
+# The venv of Ansible, made by deploy/up before anything else.
+DEPLOY_VENV = ROOT / "deploy-venv"
+
 MANIFEST = STATE / "manifest.jsonl"
 ORIGINALS = STATE / "originals"
 # One JSON document for each service as it was last written, for status and down.

@@ -6,6 +6,8 @@ Kinds, with their arguments:
     directory   path            removed if empty
     tree        path            removed with everything in it
     file        path, original  removed, or the original put back
+    clouds      path, original, names: the same, but if somebody has changed the file
+                                since, only these entries of clouds.yaml are taken out
     command     undo, service   an argument list that is run, before that service is
                                 stopped or else when all are
     service     name            stopped and forgotten
@@ -28,7 +30,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from . import backend, command, packages, paths, processes
+from . import backend, clouds, command, packages, paths, processes
 
 # Data that is only given up with --purge: databases, images, guests' disks. The
 # venvs too, so that a new `deploy/up` need not build them again.
@@ -105,6 +107,27 @@ class Undo:
             os.unlink(original)
         else:
             path.unlink(missing_ok=True)
+
+    def _clouds(self, entry: Mapping[str, Any]) -> None:
+        python = paths.DEPLOY_VENV / "bin" / "python"
+        original = entry.get("original")
+        if Path(entry["path"]).exists() and python.exists():
+            if original and not os.path.lexists(original):
+                return  # done already, by a run that was killed
+            done = command.run(
+                [
+                    str(python),
+                    clouds.__file__,
+                    entry["path"],
+                    original or "-",
+                    *entry["names"],
+                ]
+            )
+            if done.strip() == "kept":
+                if original:
+                    os.unlink(original)
+                return
+        self._file(entry)
 
     def _command(self, entry: Mapping[str, Any]) -> None:
         program = entry["undo"][0]

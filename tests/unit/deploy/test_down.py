@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import down
+import pytest
+import yaml
 from nm import undo
 
 
@@ -43,3 +46,49 @@ def test_a_file_that_was_not_there_before_goes(tmp_path: Path) -> None:
     path.write_text("ours")
     undo.Undo(purge=True)({"kind": "file", "path": str(path)})
     assert not path.exists()
+
+
+@pytest.fixture
+def clouds_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
+    """A clouds.yaml with ours and theirs, and what down knows of it."""
+    python = tmp_path / "venv/bin/python"
+    python.parent.mkdir(parents=True)
+    python.symlink_to(sys.executable)
+    monkeypatch.setattr(undo.paths, "DEPLOY_VENV", tmp_path / "venv")
+    path, original = tmp_path / "clouds.yaml", tmp_path / "original"
+    path.write_text("clouds: {nova-multi: {a: b}, mine: {c: d}}\n")
+    path.chmod(0o640)
+    original.write_text("# by hand\nclouds: {mine: {c: d}}\n")
+    return {
+        "kind": "clouds",
+        "path": str(path),
+        "original": str(original),
+        "names": ["nova-multi"],
+    }
+
+
+def test_clouds_that_nobody_changed_are_as_before(
+    clouds_entry: dict[str, object],
+) -> None:
+    for _ in ("killed before it was noted", "again"):
+        undo.Undo(purge=True)(clouds_entry)
+        text = Path(str(clouds_entry["path"])).read_text()
+        assert text == "# by hand\nclouds: {mine: {c: d}}\n"
+
+
+def test_clouds_that_came_later_stay(clouds_entry: dict[str, object]) -> None:
+    path = Path(str(clouds_entry["path"]))
+    path.write_text(path.read_text().replace("mine", "new"))
+    for _ in ("killed before it was noted", "again"):
+        undo.Undo(purge=True)(clouds_entry)
+        assert yaml.safe_load(path.read_text()) == {"clouds": {"new": {"c": "d"}}}
+        assert path.stat().st_mode & 0o777 == 0o640
+
+
+def test_clouds_of_ours_alone_go(clouds_entry: dict[str, object]) -> None:
+    path = Path(str(clouds_entry["path"]))
+    path.write_text("clouds: {nova-multi: {a: b}}\n")
+    del clouds_entry["original"]
+    for _ in ("killed before it was noted", "again"):
+        undo.Undo(purge=True)(clouds_entry)
+        assert not path.exists()
