@@ -8,6 +8,7 @@ an error. Every function may be repeated.
 from __future__ import annotations
 
 import ipaddress
+import json
 import os
 import subprocess
 from collections.abc import Sequence
@@ -20,14 +21,16 @@ from nova_multi.privsep.children import inherit_capabilities
 TIMEOUT = 30
 
 
-def _run(command: Sequence[str], *, stdin: str | None = None) -> str:
-    """Run a tool of iproute2 or ethtool and return what it printed.
+def _ended(
+    command: Sequence[str], *, stdin: str | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a tool of iproute2 or ethtool to its end.
 
-    :raises NetworkSetupError: with the command and its error output.
+    :raises NetworkSetupError: it can't be started, or does not end.
     """
     inherit_capabilities()
     try:
-        done = subprocess.run(
+        return subprocess.run(
             command,
             input=stdin,
             capture_output=True,
@@ -37,6 +40,14 @@ def _run(command: Sequence[str], *, stdin: str | None = None) -> str:
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise exception.NetworkSetupError(f"{command[0]}: {error}") from error
+
+
+def _run(command: Sequence[str], *, stdin: str | None = None) -> str:
+    """Run a tool and return what it printed.
+
+    :raises NetworkSetupError: with the command and its error output.
+    """
+    done = _ended(command, stdin=stdin)
     if done.returncode:
         what = " ".join(command) + (f" <<< {stdin!r}" if stdin else "")
         raise exception.NetworkSetupError(f"{what}: {done.stderr.strip()}")
@@ -53,15 +64,14 @@ def link_exists(name: str) -> bool:
     return os.path.exists(f"/sys/class/net/{name}")
 
 
+#: Files of a process's /etc that may be written from outside.
+_ETC = ("hosts", "resolv.conf")
+
+
 def _link_in_namespace(namespace: str, name: str) -> bool:
-    inherit_capabilities()
-    done = subprocess.run(
-        ["nsenter", f"--net={namespace}", "ip", "link", "show", "dev", name],
-        capture_output=True,
-        timeout=TIMEOUT,
-        check=False,
-    )
-    return done.returncode == 0
+    """:raises NetworkSetupError: it can't be found out in time."""
+    enter = ["nsenter", f"--net={namespace}", "ip", "link", "show", "dev", name]
+    return not _ended(enter).returncode
 
 
 @network_context.entrypoint
@@ -150,3 +160,43 @@ def delete_in_namespace(namespace: str, name: str) -> None:
     """Delete an interface inside a namespace; absent is fine."""
     if _link_in_namespace(namespace, name):
         _batch([f"link delete dev {name}"], namespace)
+
+
+@network_context.entrypoint
+def set_mark(namespace: str, text: str) -> None:
+    """Leave a word of ours in a namespace, which goes where the namespace goes.
+
+    It is the alias of the loopback interface: at most 255 characters without blanks.
+    """
+    _batch([f"link set dev lo alias {text}"], namespace)
+
+
+@network_context.entrypoint
+def mark(namespace: str) -> str:
+    """What :func:`set_mark` left; empty if nothing, or if the namespace is gone."""
+    command = ["nsenter", f"--net={namespace}", "ip", "-json", "link", "show", "lo"]
+    try:
+        (link,) = json.loads(_run(command))
+    except exception.NetworkSetupError:
+        return ""
+    return str(link.get("ifalias", ""))
+
+
+@network_context.entrypoint
+def write_etc(pid: int, name: str, content: str) -> None:
+    """Write a file below ``/etc`` of a process whose program and root are ours.
+
+    In place, for the file is shared with others by mounts.
+
+    :param name: ``hosts`` or ``resolv.conf``.
+    :raises NetworkSetupError: the process is gone, or has no such file.
+    """
+    if name not in _ETC:
+        raise exception.NetworkSetupError(f"/etc/{name} is not ours to write")
+    path = f"/proc/{int(pid)}/root/etc/{name}"
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW)
+        with open(descriptor, "w", encoding="utf-8") as target:
+            target.write(content)
+    except OSError as error:
+        raise exception.NetworkSetupError(f"{path}: {error.strerror}") from error

@@ -287,6 +287,13 @@ class Engine(Protocol):
         :raises GuestExists: there is one already; it is left as it is.
         """
 
+    def prepare(self, uuid: str) -> None:
+        """Do what a first start takes and needs no interfaces for.
+
+        Called after ``create`` while Neutron still makes the ports; ``connect`` does
+        without as well. ``stop`` and ``remove`` take back what it did.
+        """
+
     def connect(self, uuid: str, interfaces: Sequence[Interface]) -> None:
         """Give a guest that does not run these interfaces, and only these.
 

@@ -3,7 +3,7 @@
 
 ::
 
-    image → folder → create → addresses → plug → connect → (wait for Neutron) → start
+    image → folder → create → prepare → addresses → plug → connect → (wait) → start
 
 Nova allocates the ports while the guest is made, so their addresses are asked for late.
 
@@ -175,6 +175,9 @@ class Guests:
                 # Not made by this boot: nothing of it may be taken back.
                 steps.forget()
                 raise
+        if request.power_on:
+            with steps.step("prepare"):
+                self.engine.prepare(uuid)
         if network_info is None:
             network_info = self._network_info(request, steps)
         with steps.step("names"):

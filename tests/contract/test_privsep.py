@@ -5,6 +5,7 @@ import json
 import os
 import secrets
 import subprocess
+import sys
 
 import nova.conf
 import pytest
@@ -177,3 +178,49 @@ def test_a_folder_is_removed_once(instances):
     files.remove_tree(str(folder))
     files.remove_tree(str(folder))
     assert not folder.exists()
+
+
+def test_a_mark_goes_where_the_namespace_goes(namespace):
+    assert network.mark(namespace) == ""
+    network.set_mark(namespace, "nova-multi:eth0,eth1")
+    network.set_mark(namespace, "nova-multi:eth0")
+    assert network.mark(namespace) == "nova-multi:eth0"
+    assert network.mark("/proc/0/ns/net") == ""
+
+
+@pytest.fixture
+def sleeper(tmp_path):
+    """A process with a root of its own, which has files in /etc."""
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/hosts").write_text("a much longer text than the new one")
+    (tmp_path / "etc/resolv.conf").symlink_to("/etc/passwd")
+    program = "import os, sys; os.chroot(sys.argv[1]); print(flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", program, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        process.stdout.readline()
+        yield process.pid, tmp_path / "etc"
+        process.communicate(b"\n")
+
+
+def test_files_of_etc_are_written_in_place(sleeper):
+    pid, etc = sleeper
+    before = (etc / "hosts").stat().st_ino
+    network.write_etc(pid, "hosts", "short\n")
+    assert (etc / "hosts").read_text() == "short\n"
+    assert (etc / "hosts").stat().st_ino == before
+
+
+@pytest.mark.parametrize("name", ["resolv.conf", "passwd", "../etc/hosts"])
+def test_no_other_file_is_written(sleeper, name):
+    pid, etc = sleeper
+    with pytest.raises(exception.NetworkSetupError):
+        network.write_etc(pid, name, "ours")
+    assert (etc / "hosts").read_text() != "ours"
+
+
+def test_a_process_that_is_gone_has_no_files():
+    with pytest.raises(exception.NetworkSetupError):
+        network.write_etc(2**30, "hosts", "ours")

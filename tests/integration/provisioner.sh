@@ -16,6 +16,8 @@ cat >/etc/rc.local <<'START'
 root=/srv/www
 busybox wget -q -O /dev/null http://127.0.0.1/hostname 2>/dev/null && exit 0
 echo boot >>$root/boots
+# A hard reboot, as a power cut, takes what is not on the disk.
+sync
 busybox httpd -p 80 -h $root
 (
     while :; do

@@ -17,7 +17,6 @@ from oslo_log import log as logging
 
 from nova_multi import exception
 from nova_multi.privsep import files as privsep_files
-from nova_multi.privsep import network as privsep_network
 from nova_multi.virt.docker import host as docker_host
 from nova_multi.virt.docker import mapping, network
 from nova_multi.virt.docker.client import ENGINE, Client, translated
@@ -273,6 +272,12 @@ class DockerEngine:
                     engine=ENGINE,
                 ) from error
 
+    def prepare(self, uuid: str) -> None:
+        # The longest part of a start, and busy with the kernel rather than with a core.
+        if not self._sandboxes.pid(mapping.sandbox_name(uuid)):
+            self._sandboxes.end(uuid)
+            self._sandboxes.make(uuid, self._find(uuid).labels)
+
     def connect(self, uuid: str, interfaces: Sequence[Interface]) -> None:
         guest = self._find(uuid)
         if guest.status in ("running", "paused"):
@@ -280,17 +285,7 @@ class DockerEngine:
                 f"guest {uuid} is {guest.status}; its network can't be replaced",
                 engine=ENGINE,
             )
-        wanted = ",".join(each.name for each in interfaces)
-        if guest.sandbox is not None:
-            pid = self._sandboxes.intact(uuid)
-            label = guest.sandbox["Labels"].get(mapping.LABEL_INTERFACES)
-            names = {each.name for each in interfaces}
-            if pid and label == wanted and network.interfaces_in(pid) == names:
-                for interface in interfaces:
-                    network.move_in(pid, interface)
-                return
-            self._sandboxes.end(uuid)
-        self._sandboxes.make(uuid, guest.labels, interfaces)
+        self._sandboxes.connect(uuid, guest.labels, interfaces)
 
     def start(self, uuid: str) -> None:
         guest = self._find(uuid)
@@ -378,14 +373,11 @@ class DockerEngine:
 
     def attach(self, uuid: str, interface: Interface) -> None:
         self._find(uuid)
-        # Without a sandbox the guest doesn't run: connect comes before its start.
-        if pid := self._sandboxes.pid(mapping.sandbox_name(uuid)):
-            network.move_in(pid, interface)
+        self._sandboxes.add(uuid, interface)
 
     def detach(self, uuid: str, interface: Interface) -> None:
         self._find(uuid)
-        if pid := self._sandboxes.pid(mapping.sandbox_name(uuid)):
-            privsep_network.delete_in_namespace(network.namespace(pid), interface.name)
+        self._sandboxes.take(uuid, interface)
 
     # -- console --------------------------------------------------------------
 

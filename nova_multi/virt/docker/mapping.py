@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import posixpath
 import re
 from collections.abc import Mapping, Sequence
@@ -18,7 +17,6 @@ from nova_multi.virt.engine import (
     ContainerSpec,
     GuestState,
     ImageKey,
-    Interface,
 )
 
 ROLE_GUEST = "guest"
@@ -26,8 +24,8 @@ ROLE_SANDBOX = "sandbox"
 
 #: What the guest calls itself; its sandbox, made at each start, needs to know.
 LABEL_HOSTNAME = "nova-multi.hostname"
-#: Names of the interfaces that a sandbox was given, separated by commas.
-LABEL_INTERFACES = "nova-multi.interfaces"
+#: Begins the mark of a connected network; the names of its interfaces follow.
+MARK = "nova-multi:"
 #: Our labels begin so; an image can't bring such labels along.
 LABEL_PREFIX = "nova-multi."
 
@@ -223,32 +221,8 @@ def _mount(source: str, target: str, read_only: bool) -> dict[str, Any]:
     }
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Resolver:
-    """Name servers and search domains of a guest.
-
-    Without a name server it is the loopback, where nobody answers: Docker would else
-    copy the machine's own.
-    """
-
-    nameservers: tuple[str, ...]
-    search: tuple[str, ...]
-
-    @classmethod
-    def of(cls, interfaces: Sequence[Interface]) -> Resolver:
-        """Those of all interfaces, without repetition, in order."""
-        servers = dict.fromkeys(n for i in interfaces for n in i.nameservers)
-        search = dict.fromkeys(s for i in interfaces for s in i.search)
-        return cls(tuple(servers) or ("127.0.0.1",), tuple(search) or (".",))
-
-
 def sandbox_config(
-    uuid: str,
-    guest: Mapping[str, str],
-    interfaces: Sequence[Interface],
-    *,
-    image: str,
-    ipv6: bool,
+    uuid: str, guest: Mapping[str, str], *, image: str, ipv6: bool
 ) -> dict[str, Any]:
     """Body of ``POST /containers/create`` for the owner of a guest's network.
 
@@ -256,26 +230,22 @@ def sandbox_config(
     :param image: name of the image whose entry point sleeps.
     :param ipv6: whether the machine's kernel has IPv6.
     """
-    resolver = Resolver.of(interfaces)
-    hostname = guest.get(LABEL_HOSTNAME, "")
-    addresses = [a.partition("/")[0] for i in interfaces for a in i.addresses]
     labels = {
         name: guest[name]
         for name in (LABEL_UUID, LABEL_HOST, LABEL_NAME)
         if name in guest
     }
     labels[LABEL_ROLE] = ROLE_SANDBOX
-    labels[LABEL_INTERFACES] = ",".join(i.name for i in interfaces)
     return {
         "Image": image,
-        "Hostname": hostname,
+        "Hostname": guest.get(LABEL_HOSTNAME, ""),
         "Labels": labels,
         "HostConfig": {
             "NetworkMode": "none",
-            # The guest's files of these names are the sandbox's.
-            "Dns": list(resolver.nameservers),
-            "DnsSearch": list(resolver.search),
-            "ExtraHosts": [f"{hostname}:{a}" for a in addresses] if hostname else [],
+            # Until it is connected nobody answers; without these, Docker would copy
+            # the machine's own resolver.
+            "Dns": ["127.0.0.1"],
+            "DnsSearch": ["."],
             "Sysctls": sysctls(ipv6),
             # Only the driver starts it, so that it never runs without its interfaces.
             "RestartPolicy": {"Name": "no"},
@@ -284,7 +254,8 @@ def sandbox_config(
             "PidsLimit": _SANDBOX_PIDS,
             "CapDrop": ["ALL"],
             "SecurityOpt": ["no-new-privileges"],
-            "ReadonlyRootfs": True,
+            # Not read-only, for that would hold for its /etc/hosts and resolver too,
+            # which are written when it is connected.
             "LogConfig": {"Type": "none", "Config": {}},
         },
     }

@@ -2,9 +2,9 @@
 """A guest's network: a sandbox container that owns the namespace, and what is in it.
 
 The guest joins the sandbox's namespace when it starts and can't start without it. A
-sandbox lives from ``connect`` to ``stop``; we never start it twice, for a second start
-would be an empty namespace. So one that runs has the interfaces that its label names,
-or they were taken away.
+sandbox lives from ``prepare`` or ``connect`` to ``stop``; we never start it twice, for
+a second start would be an empty namespace. A namespace that was connected says so
+itself, by a mark that names its interfaces: it is whole as long as it has them.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from oslo_log import log as logging
 
 from nova_multi import exception
 from nova_multi.privsep import network as privsep
+from nova_multi.virt import etc
 from nova_multi.virt.docker import mapping, tarball
 from nova_multi.virt.docker.client import Client, translated
 from nova_multi.virt.engine import Interface
@@ -62,6 +63,18 @@ def move_in(pid: int, interface: Interface) -> None:
     )
 
 
+def _marked(pid: int) -> set[str] | None:
+    """Names of the interfaces that a network was connected with; None: it was not."""
+    mark = privsep.mark(namespace(pid))
+    if not mark.startswith(mapping.MARK):
+        return None
+    return {each for each in mark.removeprefix(mapping.MARK).split(",") if each}
+
+
+def _mark(pid: int, names: set[str]) -> None:
+    privsep.set_mark(namespace(pid), mapping.MARK + ",".join(sorted(names)))
+
+
 class Sandboxes:
     """Makes and ends the sandboxes of one daemon.
 
@@ -87,31 +100,22 @@ class Sandboxes:
         return int(state["Pid"]) if state["Running"] else 0
 
     def intact(self, uuid: str) -> int:
-        """Process of a guest's sandbox that runs and has all its interfaces, else 0."""
-        name = mapping.sandbox_name(uuid)
-        with translated(f"look at sandbox {name}"):
-            try:
-                found = self._client.api().inspect_container(name)
-            except docker_errors.NotFound:
-                return 0
-        pid = int(found["State"]["Pid"]) if found["State"]["Running"] else 0
-        label = found["Config"]["Labels"].get(mapping.LABEL_INTERFACES, "")
-        wanted = {each for each in label.split(",") if each}
-        return pid if pid and wanted <= interfaces_in(pid) else 0
+        """Process of a guest's sandbox that is connected and lost nothing, else 0."""
+        pid = self.pid(mapping.sandbox_name(uuid))
+        names = _marked(pid) if pid else None
+        return pid if names is not None and names <= interfaces_in(pid) else 0
 
-    def make(
-        self, uuid: str, guest: Mapping[str, str], interfaces: Sequence[Interface]
-    ) -> None:
-        """Make and start the sandbox of a guest with its interfaces inside.
+    def make(self, uuid: str, guest: Mapping[str, str]) -> int:
+        """Make and start the sandbox of a guest, which has no interfaces yet.
 
         :param guest: labels of the guest.
+        :returns: its process.
         :raises NetworkSetupError: nothing is left of it.
         """
         name = mapping.sandbox_name(uuid)
         config = mapping.sandbox_config(
             uuid,
             guest,
-            interfaces,
             image=self._ensure_image(),
             ipv6=os.path.exists("/proc/sys/net/ipv6"),
         )
@@ -128,11 +132,57 @@ class Sandboxes:
             pid = self.pid(name)
             if not pid:
                 raise exception.NetworkSetupError(f"sandbox {name} ended at once")
-            for interface in interfaces:
-                move_in(pid, interface)
         except BaseException:
             self.end(uuid)
             raise
+        return pid
+
+    def connect(
+        self, uuid: str, guest: Mapping[str, str], interfaces: Sequence[Interface]
+    ) -> None:
+        """Give the guest's sandbox these interfaces and no others; make it if need be.
+
+        :param guest: labels of the guest.
+        :raises NetworkSetupError: no sandbox is left.
+        """
+        pid = self.pid(mapping.sandbox_name(uuid))
+        names = [each.name for each in interfaces]
+        if not pid or interfaces_in(pid) - set(names):
+            self.end(uuid)
+            pid = self.make(uuid, guest)
+        hostname = guest.get(mapping.LABEL_HOSTNAME, "")
+        try:
+            # The guest's files of these names are the sandbox's.
+            privsep.write_etc(pid, "hosts", etc.hosts(hostname, interfaces))
+            privsep.write_etc(pid, "resolv.conf", etc.resolver(interfaces))
+            for interface in interfaces:
+                move_in(pid, interface)
+            _mark(pid, set(names))
+        except BaseException:
+            self.end(uuid)
+            raise
+
+    def add(self, uuid: str, interface: Interface) -> None:
+        """Give an interface to a guest's network, where there is one.
+
+        Without a sandbox the guest doesn't run: connect comes before its start.
+
+        :raises NetworkSetupError:
+        """
+        if pid := self.pid(mapping.sandbox_name(uuid)):
+            move_in(pid, interface)
+            if (names := _marked(pid)) is not None:
+                _mark(pid, names | {interface.name})
+
+    def take(self, uuid: str, interface: Interface) -> None:
+        """Undo ``add``.
+
+        :raises NetworkSetupError:
+        """
+        if pid := self.pid(mapping.sandbox_name(uuid)):
+            privsep.delete_in_namespace(namespace(pid), interface.name)
+            if (names := _marked(pid)) is not None:
+                _mark(pid, names - {interface.name})
 
     def end(self, uuid: str) -> None:
         """Take a guest's network away; absent is fine.

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from nova_multi import exception
 from nova_multi.privsep import files as privsep_files
+from nova_multi.virt import etc
 from nova_multi.virt.engine import (
     LABEL_HOST,
     LABEL_IMAGE,
@@ -200,7 +201,7 @@ class LXDEngine:
         """Files that images expect from their host, and which LXD's templates made."""
         write = functools.partial(self._client.write_file, spec.name)
         write("/etc/hostname", f"{spec.hostname}\n", 0o644)
-        write("/etc/hosts", mapping.hosts(spec.hostname), 0o644)
+        write("/etc/hosts", etc.hosts(spec.hostname), 0o644)
         words = mapping.command(spec)
         if mapping.needs_command_file(words):
             with contextlib.suppress(exception.EngineConflict):
@@ -221,9 +222,13 @@ class LXDEngine:
 
     # -- network --------------------------------------------------------------
 
+    def prepare(self, uuid: str) -> None:
+        """See Engine: everything is LXD's own start."""
+
     def connect(self, uuid: str, interfaces: Sequence[Interface]) -> None:
         """See Engine."""
         network.check_present(interfaces)
+        content = etc.resolver(interfaces)
 
         def give(record: Record) -> Record:
             same = mapping.interfaces_of(record) == tuple(interfaces)
@@ -232,26 +237,22 @@ class LXDEngine:
                     f"{record['name']} runs: its network can't be replaced",
                     engine=ENGINE,
                 )
-            return network.with_interfaces(record, interfaces)
+            given = network.with_interfaces(record, interfaces)
+            noted = {mapping.RESOLVER: content} if content else {}
+            return given | {"config": given["config"] | noted}
 
-        record = self._records.update(uuid, give)
-        self._write_resolver(uuid, record, interfaces)
+        record = self._records.get(uuid)
+        give(record)
+        self._write_resolver(record, content)
+        self._records.update(uuid, give)
 
-    def _write_resolver(
-        self, uuid: str, record: Record, interfaces: Sequence[Interface]
-    ) -> None:
+    def _write_resolver(self, record: Record, content: str) -> None:
         """Write ``/etc/resolv.conf`` when it should change: the guest may edit it."""
-        content = mapping.resolver(interfaces)
         if not content or record["config"].get(mapping.RESOLVER) == content:
             return
         # Often a link into /run, which is empty while the guest does not run.
         self._client.delete_file(record["name"], "/etc/resolv.conf")
         self._client.write_file(record["name"], "/etc/resolv.conf", content, 0o644)
-
-        def note(fresh: Record) -> Record:
-            return fresh | {"config": fresh["config"] | {mapping.RESOLVER: content}}
-
-        self._records.update(uuid, note)
 
     def attach(self, uuid: str, interface: Interface) -> None:
         """See Engine."""

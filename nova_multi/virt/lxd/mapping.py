@@ -303,24 +303,6 @@ def with_nics(
     return changed
 
 
-def resolver(interfaces: Sequence[Interface]) -> str:
-    """Content of ``/etc/resolv.conf``; empty where no name server is known."""
-    search = dict.fromkeys(name for each in interfaces for name in each.search)
-    servers = dict.fromkeys(name for each in interfaces for name in each.nameservers)
-    lines = [f"search {' '.join(search)}"] if search else []
-    lines += [f"nameserver {ipaddress.ip_address(server)}" for server in servers]
-    return "".join(f"{line}\n" for line in lines)
-
-
-def hosts(hostname: str) -> str:
-    """Content of ``/etc/hosts``."""
-    return (
-        "127.0.0.1 localhost\n"
-        f"127.0.1.1 {hostname}\n"
-        "::1 localhost ip6-localhost ip6-loopback\n"
-    )
-
-
 def _mount(mount: Mount) -> dict[str, str]:
     return {
         "type": "disk",

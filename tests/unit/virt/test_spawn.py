@@ -64,6 +64,9 @@ class Host:
         self.guests[container.uuid] = container
         self._at("create")
 
+    def prepare(self, uuid):
+        self._at("prepare")
+
     def connect(self, uuid, interfaces):
         self._at("connect")
 
@@ -170,6 +173,7 @@ def test_the_order_of_a_boot(guests, host, request_):
         "image",
         "config drive",
         "create",
+        "prepare",
         "plug eth0",
         "plug eth1",
         "connect",
@@ -206,7 +210,7 @@ def test_the_guest_is_made_while_nova_allocates_its_ports(
 ):
     monkeypatch.setattr(spawn.configdrive, "required", lambda instance: False)
     guests.boot(with_allocation(request_, host))
-    assert host.calls[:4] == ["image", "create", "ports", "plug eth0"]
+    assert host.calls[:5] == ["image", "create", "prepare", "ports", "plug eth0"]
 
 
 def test_a_config_drive_waits_for_the_ports(guests, host, request_):

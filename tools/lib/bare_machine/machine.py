@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One bare machine: started, used, stopped."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -11,6 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from toolbox import ToolError, run
 
@@ -76,8 +78,11 @@ class Store:
 
     def machines(self) -> list[Machine]:
         """Machines that are recorded, running or not."""
-        files = sorted(self._folder.glob("machines/*/machine.json"))
-        return [Machine(**json.loads(path.read_text())) for path in files]
+        found = []
+        for path in sorted(self._folder.glob("machines/*/machine.json")):
+            with contextlib.suppress(FileNotFoundError):  # stopped at this moment
+                found.append(Machine(**json.loads(path.read_text())))
+        return found
 
     def get(self, name: str) -> Machine:
         """The machine of that name.
@@ -248,7 +253,8 @@ class Store:
         ]
         if mounted:
             raise ToolError(f"still mounted: {', '.join(mounted)}; nothing was removed")
-        shutil.rmtree(machine.folder(self._folder), ignore_errors=False)
+        # A run that ends at this moment removes the same.
+        shutil.rmtree(machine.folder(self._folder), onerror=_unless_gone)
 
     def _save(self, machine: Machine) -> None:
         path = machine.folder(self._folder) / "machine.json"
@@ -322,6 +328,12 @@ def _shut_down(machine: Machine) -> None:
         # The end of its first process is the end of all of a machine's processes.
         os.kill(machine.leader, signal.SIGKILL)
     _wait(gone, _STOP_TIMEOUT, f"machine {machine.name} can't be killed")
+
+
+def _unless_gone(_function: Any, _path: str, error: Any) -> None:
+    """What rmtree does with an error: what is gone already is fine."""
+    if not issubclass(error[0], FileNotFoundError):
+        raise error[1]
 
 
 def _detach_loops(root: Path) -> None:

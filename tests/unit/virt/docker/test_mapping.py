@@ -12,7 +12,6 @@ from nova_multi.virt.engine import (
     ContainerSpec,
     GuestState,
     ImageKey,
-    Interface,
     Mount,
 )
 
@@ -175,35 +174,18 @@ def test_shells_end_when_hung_up(command, signal):
     assert config({}, command).get("StopSignal") == signal
 
 
-INTERFACE = Interface(
-    port_id="p",
-    name="eth0",
-    mac="fa:16:3e:00:00:01",
-    mtu=1400,
-    tap="tap",
-    inner="inn",
-    addresses=("10.0.0.7/24", "fd00::7/64"),
-    nameservers=("10.0.0.2", "10.0.0.3"),
-    search=("cloud.internal",),
-)
-
-
-def sandbox(*interfaces, ipv6=True):
+def sandbox(*, ipv6=True):
     labels = mapping.guest_labels(SPEC, "node-docker")
-    return mapping.sandbox_config(UUID, labels, interfaces, image="i", ipv6=ipv6)
+    return mapping.sandbox_config(UUID, labels, image="i", ipv6=ipv6)
 
 
-def test_sandbox_names_what_it_was_given():
-    second = dataclasses.replace(INTERFACE, name="eth1", nameservers=("10.0.0.3",))
-    found = sandbox(INTERFACE, second)
-    assert found["Labels"][mapping.LABEL_INTERFACES] == "eth0,eth1"
+def test_sandbox_is_marked_as_the_guests():
+    found = sandbox()
     assert found["Labels"]["nova-multi.role"] == "sandbox"
     assert found["Labels"]["nova-multi.host"] == "node-docker"
+    assert found["Labels"]["nova-multi.instance-uuid"] == UUID
     assert found["Hostname"] == "web"
     host = found["HostConfig"]
-    assert host["Dns"] == ["10.0.0.2", "10.0.0.3"]
-    assert host["DnsSearch"] == ["cloud.internal"]
-    assert host["ExtraHosts"][:2] == ["web:10.0.0.7", "web:fd00::7"]
     assert host["NetworkMode"] == "none"
     assert host["RestartPolicy"] == {"Name": "no"}
 

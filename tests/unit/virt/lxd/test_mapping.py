@@ -266,13 +266,6 @@ def test_nics_in_another_order_are_other_devices():
     assert names == ["eth1", "eth0"]
 
 
-def test_resolver():
-    assert mapping.resolver([ETH0, ETH1]) == (
-        "search example.org\nnameserver 10.0.0.2\nnameserver 10.1.0.2\n"
-    )
-    assert mapping.resolver([]) == ""
-
-
 def test_whose_guest():
     marks = {
         "user.nova-multi.host": "node-lxd",
