@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.nm import command, project, venv
+from ansible.module_utils.nm import command, files, project, venv
 
 # Tests are a third of what would be compiled, and are imported by nobody.
 _NO_BYTECODE = r"/tests?/|/tempest/"
@@ -53,6 +53,12 @@ def _ensure(wanted: dict) -> list[str]:
     if wanted["bytecode"] and _lacks_bytecode(environment):
         _compile(environment)
         changed.append("bytecode")
+    # Services that run from here are restarted when these change.
+    lines = "".join(f"{name}=={version}\n" for name, version in sorted(pins.items()))
+    files.ensure_file(environment.path / "packages.txt", lines)
+    if source:
+        text = project.fingerprint(environment)
+        files.ensure_file(environment.path / "project.txt", text)
     return changed
 
 

@@ -152,7 +152,7 @@ def _install(packages: list[str]) -> None:
 
 def _command(stage: str, tox: Path, arguments: list[str]) -> list[str]:
     if stage == "smoke":
-        return [str(TOP / "tools" / "smoke"), *arguments]
+        return [str(TOP / "tools" / "smoke"), *(arguments or ["--short"])]
     command = [str(tox), "run", "-q", "-c", str(TOP / "tox.ini"), "-e", stage]
     return [*command, "--", *arguments] if arguments else command
 

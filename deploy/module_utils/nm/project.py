@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import configparser
+import hashlib
 import shutil
 import tempfile
 from pathlib import Path
@@ -51,6 +52,16 @@ def install(source: Path, venv: Venv, package: str = "nova_multi") -> None:
                 (copy / name).write_text("")
         # The environment's own setuptools, which is pinned, builds it.
         venv.install([str(copy)], "--no-build-isolation", "--reinstall", "--no-cache")
+
+
+def fingerprint(venv: Venv, package: str = "nova_multi") -> str:
+    """A line for each installed file, which differs where the file does."""
+    found = _contents(venv.site_packages / package, _SUFFIXES)
+    lines = [
+        f"{hashlib.sha256(data).hexdigest()}  {name}\n"
+        for name, data in sorted(found.items())
+    ]
+    return "".join(lines)
 
 
 def _contents(folder: Path, suffixes: tuple[str, ...]) -> dict[str, bytes]:

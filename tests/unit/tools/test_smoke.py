@@ -42,6 +42,14 @@ def test_a_pattern_that_matches_nothing_is_an_error(
         )
 
 
+def test_a_short_run_is_a_part_of_the_whole() -> None:
+    whole = selection.Selection(("a.One.test_x", "a.One.test_y"), {"b.Two.test_z": "z"})
+    part = whole.among([re.compile("a.One.test_x"), re.compile("b")])
+    assert part == selection.Selection(("a.One.test_x",), {"b.Two.test_z": "z"})
+    with pytest.raises(SmokeError, match="misspelt"):
+        whole.among([re.compile("misspelt")])
+
+
 def test_an_exclusion_needs_a_reason(tmp_path: Path) -> None:
     path = tmp_path / "exclude.txt"
     path.write_text("# why\na\\.One\n")
@@ -55,6 +63,7 @@ def test_a_list_that_is_not_there_excludes_nothing(tmp_path: Path) -> None:
 
 def test_the_lists_of_the_project_can_be_read() -> None:
     assert selection.read_include(LISTS / "include.txt")
+    assert selection.read_include(LISTS / "short.txt")
     assert selection.read_exclude(LISTS / "exclude.txt")
     for hypervisor in HYPERVISORS:
         selection.read_exclude(LISTS / f"exclude-{hypervisor}.txt")

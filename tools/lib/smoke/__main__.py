@@ -48,7 +48,7 @@ def main() -> int:
 
 
 def _main(arguments: argparse.Namespace, hypervisors: list[str], scratch: Path) -> int:
-    selected = _select(hypervisors, scratch, arguments.regex)
+    selected = _select(hypervisors, scratch, arguments)
     if arguments.list:
         for name, selection in selected.items():
             for test in selection.run:
@@ -85,7 +85,7 @@ def _main(arguments: argparse.Namespace, hypervisors: list[str], scratch: Path) 
 
 
 def _select(
-    hypervisors: list[str], scratch: Path, regex: str
+    hypervisors: list[str], scratch: Path, arguments: argparse.Namespace
 ) -> dict[str, selections.Selection]:
     tests = tempest.list_tests(_folder(scratch / "list"))
     include = selections.read_include(LISTS / "include.txt")
@@ -98,7 +98,10 @@ def _select(
         )
         for name in hypervisors
     }
-    return {name: selection.only(regex) for name, selection in found.items()}
+    if arguments.short:
+        short = selections.read_include(LISTS / "short.txt")
+        found = {name: selection.among(short) for name, selection in found.items()}
+    return {name: selection.only(arguments.regex) for name, selection in found.items()}
 
 
 def _run(
@@ -170,6 +173,11 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument(
         "--regex", default="", help="of the selected tests only those that have this"
+    )
+    parser.add_argument(
+        "--short",
+        action="store_true",
+        help="only the tests that tools/test runs (tests/tempest/short.txt)",
     )
     parser.add_argument(
         "--cloud",

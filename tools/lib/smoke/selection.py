@@ -44,6 +44,24 @@ class Selection:
             {t: why for t, why in self.excluded.items() if re.search(regex, t)},
         )
 
+    def among(self, patterns: Iterable[re.Pattern[str]]) -> Selection:
+        """Those of the tests that one of these matches from the start.
+
+        :raises SmokeError: a pattern matches none of them, not even an excluded one.
+        """
+        patterns = tuple(patterns)
+        named = {test: [p for p in patterns if p.match(test)] for test in self._all()}
+        used = {pattern for found in named.values() for pattern in found}
+        if unused := [p.pattern for p in patterns if p not in used]:
+            raise SmokeError(f"these patterns match no test: {', '.join(unused)}")
+        return Selection(
+            tuple(test for test in self.run if named[test]),
+            {t: why for t, why in self.excluded.items() if named[t]},
+        )
+
+    def _all(self) -> tuple[str, ...]:
+        return (*self.run, *self.excluded)
+
 
 def select(
     tests: Iterable[str],
