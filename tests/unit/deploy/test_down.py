@@ -51,10 +51,8 @@ def test_a_file_that_was_not_there_before_goes(tmp_path: Path) -> None:
 @pytest.fixture
 def clouds_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
     """A clouds.yaml with ours and theirs, and what down knows of it."""
-    python = tmp_path / "venv/bin/python"
-    python.parent.mkdir(parents=True)
-    python.symlink_to(sys.executable)
-    monkeypatch.setattr(undo.paths, "DEPLOY_VENV", tmp_path / "venv")
+    # The tests' own environment has PyYAML, as the deployment's has.
+    monkeypatch.setattr(undo.paths, "DEPLOY_VENV", Path(sys.prefix))
     path, original = tmp_path / "clouds.yaml", tmp_path / "original"
     path.write_text("clouds: {nova-multi: {a: b}, mine: {c: d}}\n")
     path.chmod(0o640)
