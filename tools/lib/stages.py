@@ -28,8 +28,11 @@ from nm import pipconf  # noqa: E402
 STAGES = ("lint", "unit", "functional", "contract", "integration", "smoke")
 #: Stages that test what deploy/up makes.
 DEPLOYED = ("contract", "integration", "smoke")
-#: Programs of Debian's packages that a stage uses before anything is deployed.
-PROGRAMS = {"unit": {"mksquashfs": "squashfs-tools"}}
+#: Programs of Debian's packages that a stage uses, and no deployment needs.
+PROGRAMS = {
+    "unit": {"mksquashfs": "squashfs-tools"},
+    "integration": {"ping": "iputils-ping"},
+}
 #: Exit status for a command line or machine that can't do it.
 UNFIT = 2
 
