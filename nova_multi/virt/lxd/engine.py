@@ -78,9 +78,16 @@ class LXDEngine:
         """See Engine.
 
         :raises ConfigurationError: the pool or the project is not there.
+        :raises EngineUnavailable: also while the pool is not mounted.
         """
         server = self._client.get()
         pool = self._configured("storage-pools", self._pool)
+        if pool.get("status") == mapping.POOL_UNAVAILABLE:
+            # After a boot LXD tries again to mount it, each minute.
+            raise exception.EngineUnavailable(
+                f"LXD has not mounted its storage pool {self._pool!r} yet",
+                engine=ENGINE,
+            )
         self._configured("projects", self._project)
         resources = self._client.get("storage-pools", self._pool, "resources")
         return host.engine_info(

@@ -31,6 +31,8 @@ from nova_multi.virt.engine import (
 USER = "user."
 #: Interfaces that ``connect`` and ``attach`` gave to the guest, as JSON.
 INTERFACES = USER + "nova-multi.interfaces"
+#: Status of a storage pool that is known, but not mounted.
+POOL_UNAVAILABLE = "Unavailable"
 #: Resolver configuration that was last written into the guest.
 RESOLVER = USER + "nova-multi.resolver"
 #: Names of our images, which LXD shows to administrators.

@@ -97,6 +97,15 @@ def test_without_limits_where_none_works(machine, capsys):
     assert "without limits" in capsys.readouterr().out
 
 
+def test_no_daemon_before_the_storage_is_there(machine):
+    machine.storage.apply()
+    machine.unmount()
+    with pytest.raises(OSError, match="not mounted"):
+        machine.storage.driver()
+    machine.storage.apply()
+    assert machine.storage.driver() == "btrfs"
+
+
 def test_nothing_to_do(machine):
     machine.storage.apply()
     machine.commands.clear()

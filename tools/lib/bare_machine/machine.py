@@ -26,18 +26,22 @@ _BOOT_TIMEOUT = 60
 _STOP_TIMEOUT = 90
 _LOOPS = 32
 # systemd-nspawn mounts version 1 controllers read-only; engines write there.
-_REMOUNT = (
+#: What a machine does as the first thing: control groups that container engines can
+#: write to, and loop devices, which udev would make.
+_EARLY = (
     "for group in /sys/fs/cgroup/*; do "
-    'mountpoint -q "$group" && mount -o remount,bind,rw "$group"; done'
+    'mountpoint -q "$group" && mount -o remount,bind,rw "$group"; done; '
+    f"for n in {' '.join(str(number) for number in range(_LOOPS))}; do "
+    "[ -e /dev/loop$n ] || mknod -m 0660 /dev/loop$n b 7 $n; done"
 )
-_REMOUNT_UNIT = f"""[Unit]
-Description=Control groups that container engines can write to
+_EARLY_UNIT = f"""[Unit]
+Description=Control groups and loop devices for container engines
 DefaultDependencies=no
 Before=basic.target
 
 [Service]
 Type=oneshot
-ExecStart=-/bin/sh -c '{_REMOUNT.replace("$", "$$")}'
+ExecStart=-/bin/sh -c '{_EARLY.replace("$", "$$")}'
 
 [Install]
 WantedBy=basic.target
@@ -127,8 +131,8 @@ class Store:
         folder = machine.folder(self._folder)
         root = folder / "root"
         if machine.systemd:
-            unit = root / "etc/systemd/system/writable-cgroups.service"
-            unit.write_text(_REMOUNT_UNIT)
+            unit = root / "etc/systemd/system/container-engines.service"
+            unit.write_text(_EARLY_UNIT)
             run(["systemctl", f"--root={root}", "enable", unit.name])
         with (folder / "console.log").open("wb") as console:
             process = subprocess.Popen(
@@ -156,15 +160,6 @@ class Store:
 
         _wait(started, _BOOT_TIMEOUT, f"machine {machine.name} did not boot")
         self._save(machine)
-        loops = " ".join(str(number) for number in range(_LOOPS))
-        self.call(
-            machine,
-            [
-                *("sh", "-c"),
-                f"for n in {loops}; do [ -e /dev/loop$n ] || "
-                "mknod -m 0660 /dev/loop$n b 7 $n; done",
-            ],
-        )
 
     def _booted(self, machine: Machine) -> bool:
         probe = ["test", "-e", "/run/booted"]
@@ -206,6 +201,8 @@ class Store:
             ]
             # By name only: values of such settings may be secret.
             words += [f"--setenv={name}" for name in environment]
+            # systemd-run looks for a relative name where it stands itself.
+            words += ["sh", "-c", 'exec "$@"', "sh"]
         else:
             words += ["sh", "-c", 'cd "$1" && shift && exec "$@"', "sh", folder]
         return subprocess.run(
@@ -237,6 +234,20 @@ class Store:
         )
         run(["tar", "--extract", f"--file={archive}", f"--directory={target}"])
         archive.unlink()
+
+    def reboot(self, machine: Machine, *, hard: bool = False) -> None:
+        """Boot a machine again from its disk, whether it runs or has ended.
+
+        :param hard: without a shutdown, as after a power cut.
+        """
+        if machine.alive and hard:
+            _kill(machine)
+        elif machine.alive:
+            _shut_down(machine)
+        _detach_loops(machine.folder(self._folder) / "root")
+        cgroups.remove(machine.name)
+        (machine.folder(self._folder) / "root/run/booted").unlink(missing_ok=True)
+        self._boot(machine)
 
     def stop(self, machine: Machine) -> None:
         """Shut a machine down and remove all that belongs to it."""
@@ -285,7 +296,7 @@ def _nspawn(machine: Machine, root: Path) -> list[str]:
     ]
     if machine.systemd:
         return [*command, "--boot"]
-    keep = f"{_REMOUNT}; touch /run/booted; exec sleep infinity"
+    keep = f"{_EARLY}; touch /run/booted; exec sleep infinity"
     return [*command, "--as-pid2", "/bin/sh", "-c", keep]
 
 
@@ -325,8 +336,16 @@ def _shut_down(machine: Machine) -> None:
         except ToolError:
             pass  # killed below
     if machine.alive:
-        # The end of its first process is the end of all of a machine's processes.
-        os.kill(machine.leader, signal.SIGKILL)
+        _kill(machine)
+
+
+def _kill(machine: Machine) -> None:
+    # The end of its first process is the end of all of a machine's processes.
+    os.kill(machine.leader, signal.SIGKILL)
+
+    def gone() -> bool:
+        return not machine.alive
+
     _wait(gone, _STOP_TIMEOUT, f"machine {machine.name} can't be killed")
 
 

@@ -127,7 +127,11 @@ class Storage:
         )
 
     def driver(self) -> str:
-        return _DRIVERS.get(self.mounted(), "overlay2")
+        mounted = self.mounted()
+        if not mounted and self._image.exists():
+            # All guests would be gone, and new ones hidden by the mount.
+            raise OSError(f"{self._image} is not mounted at {self._data} yet")
+        return _DRIVERS.get(mounted, "overlay2")
 
     def stop(self) -> None:
         docker = ["docker", "--host", self._url]

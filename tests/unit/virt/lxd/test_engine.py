@@ -293,6 +293,13 @@ def test_image_in_use_is_kept(daemon, engine):
     assert daemon.requests() == []
 
 
+def test_pool_that_is_not_mounted_yet(daemon, engine):
+    pool = {"name": "pool", "driver": "btrfs", "status": "Unavailable"}
+    daemon.answers["GET", "/1.0/storage-pools/pool"] = sync(pool)
+    with pytest.raises(exception.EngineUnavailable, match="pool"):
+        engine.info()
+
+
 def test_pool_that_is_not_there(daemon, engine):
     del daemon.answers["GET", "/1.0/storage-pools/pool"]
     with pytest.raises(exception.ConfigurationError, match="pool"):
