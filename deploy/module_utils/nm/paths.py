@@ -22,5 +22,5 @@ MANIFEST = STATE / "manifest.jsonl"
 ORIGINALS = STATE / "originals"
 # One JSON document for each service as it was last written, for status and down.
 SERVICES = STATE / "services"
-# What each running service was started with; void after a restart of the machine.
-STARTED = RUN / "started"
+# A digest of what each service was last started with by us.
+STARTED = STATE / "started"

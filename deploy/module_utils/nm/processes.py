@@ -94,11 +94,11 @@ def _noted(name: str) -> int:
         written = path.stat().st_mtime
     except (OSError, ValueError):
         return 0
-    began = _began(pid)
-    return pid if began and abs(written - began) < _SLACK else 0
+    start = began(pid)
+    return pid if start and abs(written - start) < _SLACK else 0
 
 
-def _began(pid: int) -> float:
+def began(pid: int) -> float:
     """When a process began, in seconds since the epoch; 0 if it is not there."""
     fields = _stat(pid)
     if not fields:

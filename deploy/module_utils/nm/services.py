@@ -25,6 +25,9 @@ _POLL = 0.15
 # Seconds for which a service that can't be asked anything has to stay up after its
 # start to count as ready.
 _SETTLE = 6.0
+# A process that is younger than our own record of its start by this was started by the
+# machine, or by somebody else.
+_START_SLACK = 5.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,6 +131,7 @@ class ServiceSet:
         state = self._backend.state(service.name)
         runs = state in ("running", "starting", "done")
         same = started.exists() and started.read_text() == digest
+        same = same and not self._has_read_other(service, started)
         if runs and same and not restart:
             if not self._wait and service.name not in self._needed:
                 return "rewritten" if changed else "unchanged"
@@ -202,7 +206,7 @@ class ServiceSet:
             return False
         if self._is_mute(service):
             return self._settles(service)
-        patience = max(_PATIENCE, service.ready_timeout - _age(service))
+        patience = max(_PATIENCE, service.ready_timeout - self._age(service))
         deadline = time.monotonic() + patience
         while time.monotonic() < deadline:
             runs = service.type != "oneshot" or state == "done"
@@ -214,6 +218,16 @@ class ServiceSet:
                 return False
         return False
 
+    def _age(self, service: Service) -> float:
+        """Seconds since it was started, by us or by the machine itself."""
+        starts = [0.0]
+        if pid := self._backend.pid(service.name):
+            starts.append(processes.began(pid))
+        record = paths.STARTED / service.name
+        if record.exists():
+            starts.append(record.stat().st_mtime)
+        return time.time() - max(starts)
+
     @staticmethod
     def _is_mute(service: Service) -> bool:
         checks = any(check["kind"] != "none" for check in service.ready)
@@ -222,7 +236,7 @@ class ServiceSet:
     def _settles(self, service: Service) -> bool:
         """Whether one process of a service is up for a while since its start."""
         pid = self._backend.pid(service.name)
-        while _age(service) < _SETTLE:
+        while self._age(service) < _SETTLE:
             time.sleep(_POLL)
             now = self._backend.pid(service.name)
             if (pid and now != pid) or self._backend.state(service.name) == "failed":
@@ -257,13 +271,22 @@ class ServiceSet:
             units.HIDDEN_DEVICE.touch(mode=0o444)
         return changed
 
+    def _has_read_other(self, service: Service, started: Path) -> bool:
+        """Whether the machine started it again by itself, and with other files.
+
+        So it is where somebody changes a file and reboots, and we put the file right.
+        """
+        pid = self._backend.pid(service.name)
+        start = processes.began(pid) if pid else 0
+        if not start or start < started.stat().st_mtime + _START_SLACK:
+            return False
+        return any(path.stat().st_mtime > start for path in _config(service))
+
     def _digest(self, service: Service) -> str:
         """Of all that makes a restart necessary when it differs."""
         digest = hashlib.sha256(self._backend.definition(service).encode())
-        for pattern in service.config:
-            for name in sorted(glob.glob(pattern, recursive=True)):
-                if Path(name).is_file():
-                    digest.update(name.encode() + b"\0" + Path(name).read_bytes())
+        for path in _config(service):
+            digest.update(str(path).encode() + b"\0" + path.read_bytes())
         return digest.hexdigest()
 
     def _report(self, service: Service, fault: str) -> str:
@@ -289,12 +312,14 @@ def tail(log: Path, lines: int) -> list[str]:
     return content.splitlines()[-lines:]
 
 
-def _age(service: Service) -> float:
-    """Seconds since the deployment started it."""
-    try:
-        return time.time() - (paths.STARTED / service.name).stat().st_mtime
-    except FileNotFoundError:
-        return 1e9
+def _config(service: Service) -> list[Path]:
+    """The files that it reads when it starts."""
+    names = {
+        name
+        for pattern in service.config
+        for name in glob.glob(pattern, recursive=True)
+    }
+    return [Path(name) for name in sorted(names) if Path(name).is_file()]
 
 
 def _write_private(path: Path, text: str) -> None:

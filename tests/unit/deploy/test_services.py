@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -111,6 +113,35 @@ def test_the_same_configuration_put_back_does_not_restart(tmp_path: Path) -> Non
     config.write_text("1")
     services.ServiceSet(diary, [service]).ensure()
     assert diary.entries == [("start", "a")]
+
+
+@pytest.fixture
+def process(monkeypatch: pytest.MonkeyPatch) -> dict[int, float]:
+    """When processes began."""
+    found: dict[int, float] = {}
+    monkeypatch.setattr(services.processes, "began", lambda pid: found.get(pid, 0.0))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("written", "action"),
+    [(-60.0, "unchanged"), (60.0, "restarted")],
+    ids=["as it was", "put right since"],
+)
+def test_one_that_the_machine_started_itself(
+    tmp_path: Path, process: dict[int, float], written: float, action: str
+) -> None:
+    config = tmp_path / "a.conf"
+    config.write_text("x")
+    diary = Diary()
+    service = _service("a", config=[str(config)])
+    services.ServiceSet(diary, [service]).ensure()
+    boot = time.time() - 1000
+    process[1] = boot
+    os.utime(paths.STARTED / "a", (boot - 1000, boot - 1000))
+    os.utime(config, (boot + written, boot + written))
+    outcomes = services.ServiceSet(diary, [service]).ensure()
+    assert _actions(outcomes) == {"a": action}
 
 
 def test_one_that_died_is_started_again() -> None:
