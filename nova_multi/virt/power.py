@@ -29,4 +29,4 @@ SETTLE_TIME_MAX = 1.0
 def settle_time() -> float:
     """Seconds in which a guest that fails at once will have failed."""
     queue = os.getloadavg()[0] / len(os.sched_getaffinity(0))
-    return min(SETTLE_TIME * max(1.0, 2 * queue), SETTLE_TIME_MAX)
+    return min(SETTLE_TIME * max(1.0, queue), SETTLE_TIME_MAX)
