@@ -22,7 +22,7 @@ LOG = logging.getLogger(__name__)
 PLUGGED = "network-vif-plugged"
 #: Seconds that the machine's own OVN may need before Neutron's word is waited for; it
 #: takes milliseconds where it works at all.
-OVN_TIMEOUT = 10
+OVN_TIMEOUT = 2
 
 
 def _failed(event_name: str, instance: Any) -> bool:

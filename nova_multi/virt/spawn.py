@@ -299,8 +299,7 @@ class Guests:
             state = self.engine.guest(instance.uuid).state
         except exception.GuestNotFound:
             state = None  # Nova finds that out by itself, and says so
-        # In doubt the guest lives: what it holds is not touched.
-        alive = state not in (None, GuestState.STOPPED, GuestState.CRASHED)
+        alive = state is not None and state not in _ENDED
         self.plug(instance, network_info, interfaces, alive=alive)
         if state is GuestState.PAUSED:
             vif.set_carrier((i.port_id for i in interfaces), up=False)
@@ -375,11 +374,13 @@ class Guests:
         Whatever fails, the guest stays: a power or network path never removes one.
         """
         with _alone(instance):
-            if self.engine.guest(instance.uuid).state in _RUNS:
+            state = self.engine.guest(instance.uuid).state
+            if state in _RUNS:
                 self.heal_network(instance, network_info)
                 return
             interfaces = self.interfaces(instance, network_info)
-            self.plug(instance, network_info, interfaces)
+            alive = state not in _ENDED
+            self.plug(instance, network_info, interfaces, alive=alive)
             self.engine.connect(instance.uuid, interfaces)
             self.engine.start(instance.uuid)
 
@@ -395,6 +396,8 @@ def _alone(instance: Any) -> contextlib.AbstractContextManager[Any]:
 
 #: An engine connects no guest that has processes.
 _RUNS = (GuestState.RUNNING, GuestState.PAUSED)
+#: Only these hold no interface for sure. In doubt a guest lives, and keeps what it has.
+_ENDED = (GuestState.STOPPED, GuestState.CRASHED)
 
 #: No other host would do better with these.
 _HOPELESS = (

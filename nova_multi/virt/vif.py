@@ -179,13 +179,13 @@ def plug(instance: Any, vif: Any, interface: Interface, *, alive: bool = False) 
     converted = _osvif(vif)
     owner = os_vif_util.nova_to_osvif_instance(instance)
     made = not privsep.link_exists(interface.tap)
-    if not made and not alive and not is_outside(interface):
-        # The other end is in a namespace that outlived its guest, as after a power cut
-        # of the engine. It goes whenever somebody looks after that namespace, and would
-        # take along the host's end that a start relies on.
-        privsep.delete_link(interface.tap)
-        made = True
     try:
+        if not made and not alive and not is_outside(interface):
+            # The other end is in a namespace that outlived its guest, as after a power
+            # cut of the engine. It goes whenever somebody looks after that namespace,
+            # and would take along the host's end that a start relies on.
+            privsep.delete_link(interface.tap)
+            made = True
         if made:
             # A pair that went away with its guest's namespace leaves its port in the
             # switch. Open vSwitch's userspace datapath would stay with the device that

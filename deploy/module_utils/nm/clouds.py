@@ -52,7 +52,12 @@ def main(path: str, original: str, *names: str) -> None:
 
     file, before = Path(path), Path(original)
     was = yaml.safe_load(before.read_text()) if original != "-" else None
-    left = without(yaml.safe_load(file.read_text()), list(names), was)
+    try:
+        present = yaml.safe_load(file.read_text())
+    except yaml.YAMLError:
+        print("kept")  # somebody is at work on it: nothing of it may be lost
+        return
+    left = without(present, list(names), was)
     if left is None:
         return
     status = file.stat()

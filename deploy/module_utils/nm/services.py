@@ -226,7 +226,9 @@ class ServiceSet:
         record = paths.STARTED / service.name
         if record.exists():
             starts.append(record.stat().st_mtime)
-        return time.time() - max(starts)
+        # One that seems to begin in the future has a clock of its own (as with lxcfs).
+        now = time.time()
+        return now - max(start for start in starts if start <= now)
 
     @staticmethod
     def _is_mute(service: Service) -> bool:

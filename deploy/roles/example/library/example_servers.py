@@ -163,7 +163,7 @@ class Example:
             server = self._until(built, "", seconds=BUILD_SECONDS)
         except Broken:
             server = cloud.compute.get_server(server.id)
-        if server.status not in ("BUILD", "ERROR") or server.task_state == "deleting":
+        if server.status not in ("BUILD", "ERROR"):
             return server
         if server.launched_at:
             row.changes.append(f"hard reboot of {row.name}, which was in ERROR")
