@@ -173,11 +173,16 @@ def set_mark(namespace: str, text: str) -> None:
 
 @network_context.entrypoint
 def mark(namespace: str) -> str:
-    """What :func:`set_mark` left; empty if nothing, or if the namespace is gone."""
+    """What :func:`set_mark` left; empty if nothing, or if the namespace is gone.
+
+    :raises NetworkSetupError: it is there, and can't be asked.
+    """
     command = ["nsenter", f"--net={namespace}", "ip", "-json", "link", "show", "lo"]
     try:
         (link,) = json.loads(_run(command))
     except exception.NetworkSetupError:
+        if os.path.exists(namespace):
+            raise
         return ""
     return str(link.get("ifalias", ""))
 

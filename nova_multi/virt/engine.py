@@ -291,7 +291,9 @@ class Engine(Protocol):
         """Do what a first start takes and needs no interfaces for.
 
         Called after ``create`` while Neutron still makes the ports; ``connect`` does
-        without as well. ``stop`` and ``remove`` take back what it did.
+        without as well. Idempotent; ``stop`` and ``remove`` take back what it did.
+
+        :raises GuestNotFound:
         """
 
     def connect(self, uuid: str, interfaces: Sequence[Interface]) -> None:

@@ -57,6 +57,46 @@ def test_no_interface(harness: Harness, engine: Engine, key: ImageKey) -> None:
     assert report.all("route") == []
 
 
+def test_prepared_guest_is_off_until_it_is_connected_and_started(
+    harness: Harness, engine: Engine, key: ImageKey
+) -> None:
+    spec = make_spec(key)
+    interface = harness.interface()
+    engine.create(spec)
+    engine.prepare(spec.uuid)
+    engine.prepare(spec.uuid)
+    assert engine.guest(spec.uuid).state is GuestState.STOPPED
+    with pytest.raises(exception.NovaMultiError):
+        engine.start(spec.uuid)
+
+    engine.connect(spec.uuid, [interface])
+    engine.start(spec.uuid)
+
+    report = harness.report(spec.uuid)
+    assert report.all("address") == [f"eth0 {interface.addresses[0]}"]
+    assert report.all("nameserver") == list(interface.nameservers)
+
+
+@pytest.mark.parametrize("end", ["stop", "remove"])
+def test_what_was_prepared_goes_again(
+    harness: Harness, engine: Engine, key: ImageKey, end: str
+) -> None:
+    spec = make_spec(key)
+    engine.create(spec)
+    before = harness.objects()
+    engine.prepare(spec.uuid)
+    if end == "stop":
+        engine.stop(spec.uuid, 1)
+        assert harness.objects() == before
+    engine.remove(spec.uuid)
+    assert harness.objects() == set()
+
+
+def test_nobody_else_is_prepared(engine: Engine, key: ImageKey) -> None:
+    with pytest.raises(exception.GuestNotFound):
+        engine.prepare(make_spec(key).uuid)
+
+
 def test_connect_may_be_repeated(
     harness: Harness, engine: Engine, key: ImageKey
 ) -> None:

@@ -12,6 +12,7 @@ from tests.functional import base
 ENGINE_STEPS = {
     "import_image": "image",
     "create": "create",
+    "prepare": "prepare",
     "connect": "connect",
     "start": "start",
 }
@@ -46,6 +47,12 @@ class LastHostTest(base.ContainerCloud):
 
     def test_create_answer_is_lost(self) -> None:
         self._assert_engine_step("create", after=True)
+
+    def test_prepare_fails(self) -> None:
+        self._assert_engine_step("prepare", after=False)
+
+    def test_prepare_answer_is_lost(self) -> None:
+        self._assert_engine_step("prepare", after=True)
 
     def test_connect_fails(self) -> None:
         self._assert_engine_step("connect", after=False)

@@ -109,25 +109,25 @@ class Undo:
             path.unlink(missing_ok=True)
 
     def _clouds(self, entry: Mapping[str, Any]) -> None:
+        path, original = Path(entry["path"]), entry.get("original")
+        if original and not os.path.lexists(original):
+            return  # done already, by a run that was killed
+        if not path.exists():
+            self._file(entry)
+            return
         python = paths.DEPLOY_VENV / "bin" / "python"
-        original = entry.get("original")
-        if Path(entry["path"]).exists() and python.exists():
-            if original and not os.path.lexists(original):
-                return  # done already, by a run that was killed
-            done = command.run(
-                [
-                    str(python),
-                    clouds.__file__,
-                    entry["path"],
-                    original or "-",
-                    *entry["names"],
-                ]
+        if not python.exists():
+            names = ", ".join(entry["names"])
+            raise command.CommandError(
+                f"{path} may hold clouds of others, and {python} is gone, which would "
+                f"take ours out: remove {names} there, or the file, by hand"
             )
-            if done.strip() == "kept":
-                if original:
-                    os.unlink(original)
-                return
-        self._file(entry)
+        arguments = [str(path), original or "-", *entry["names"]]
+        kept = command.run([str(python), clouds.__file__, *arguments]).strip()
+        if kept != "kept":
+            self._file(entry)
+        elif original:
+            os.unlink(original)
 
     def _command(self, entry: Mapping[str, Any]) -> None:
         program = entry["undo"][0]

@@ -230,7 +230,8 @@ class LXDEngine:
     # -- network --------------------------------------------------------------
 
     def prepare(self, uuid: str) -> None:
-        """See Engine: everything is LXD's own start."""
+        """See Engine: there is nothing that LXD could do before its start."""
+        self._records.get(uuid)
 
     def connect(self, uuid: str, interfaces: Sequence[Interface]) -> None:
         """See Engine."""

@@ -90,3 +90,24 @@ def test_clouds_of_ours_alone_go(clouds_entry: dict[str, object]) -> None:
     for _ in ("killed before it was noted", "again"):
         undo.Undo(purge=True)(clouds_entry)
         assert not path.exists()
+
+
+def test_clouds_that_can_not_be_read_stay(clouds_entry: dict[str, object]) -> None:
+    path = Path(str(clouds_entry["path"]))
+    path.write_text("clouds: {somebody: is at work")
+    undo.Undo(purge=True)(clouds_entry)
+    assert path.read_text() == "clouds: {somebody: is at work"
+
+
+def test_clouds_of_others_do_not_go_with_our_environment(
+    clouds_entry: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(undo.paths, "DEPLOY_VENV", tmp_path / "gone")
+    path = Path(str(clouds_entry["path"]))
+    before = path.read_text()
+    with pytest.raises(undo.command.CommandError, match="nova-multi"):
+        undo.Undo(purge=True)(clouds_entry)
+    assert path.read_text() == before
+    path.unlink()
+    undo.Undo(purge=True)(clouds_entry)
+    assert path.read_text() == "# by hand\nclouds: {mine: {c: d}}\n"
