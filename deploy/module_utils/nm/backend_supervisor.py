@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import inspect
 import os
 import socket
 import subprocess
@@ -14,12 +15,13 @@ import xmlrpc.client
 from pathlib import Path
 from typing import Any
 
-from . import files, manifest, paths, processes, units
+from . import files, manifest, paths, processes, supervisord, units
 from .backend import ServiceError
 from .table import Service
 
 _FOLDER = paths.ETC / "supervisor"
 _CONFIG = _FOLDER / "supervisord.conf"
+_DAEMON = _FOLDER / "supervisord.py"
 _PROGRAMS = _FOLDER / "programs"
 _LAUNCHERS = _FOLDER / "launchers"
 _SOCKET = paths.RUN / "supervisor.sock"
@@ -93,6 +95,7 @@ class Supervisor:
         files.ensure_directory(paths.RUN)
         files.ensure_directory(units.PIDS)
         configured = files.ensure_file(_CONFIG, _CONFIG_TEXT, 0o600)
+        configured |= files.ensure_file(_DAEMON, inspect.getsource(supervisord), 0o644)
         alive = self._alive()
         if alive and not configured:
             return changed
@@ -223,7 +226,10 @@ class Supervisor:
         # In a session of its own: the end of the deployment's terminal or shell
         # must not reach it.
         subprocess.Popen(
-            [str(_BIN / "supervisord"), "--nodaemon", f"--configuration={_CONFIG}"],
+            [
+                *(str(_BIN / "python"), str(_DAEMON)),
+                *("--nodaemon", f"--configuration={_CONFIG}"),
+            ],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
