@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import argparse
 import concurrent.futures
+import contextlib
+import fcntl
 import json
 import os
 import shutil
@@ -12,6 +14,7 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from smoke import report as reports
@@ -23,6 +26,8 @@ from smoke.report import Report
 from smoke.results import Outcome, Result
 
 LISTS = Path(__file__).resolve().parents[3] / "tests" / "tempest"
+#: Held while tests run; goes with its process.
+LOCK = Path("/run/lock/nova-multi-smoke")
 #: A hypervisor's files that are kept: no configuration, which holds a password.
 KEPT = ("tempest.log", "output.log")
 
@@ -56,10 +61,23 @@ def _main(arguments: argparse.Namespace, hypervisors: list[str], scratch: Path) 
             for test, reason in selection.excluded.items():
                 print(f"{name}  {test}  # {reason}")
         return 0
+    with _alone():
+        return _test(arguments, hypervisors, selected, scratch)
+
+
+def _test(
+    arguments: argparse.Namespace,
+    hypervisors: list[str],
+    selected: dict[str, selections.Selection],
+    scratch: Path,
+) -> int:
     cloud = Cloud(arguments.cloud)
     for name in hypervisors:
         cloud.check_hypervisor(name)
     facts = cloud.facts()
+    ours = cloud.clean()
+    if ours:
+        print("left by a run that was killed, now gone: " + ", ".join(ours), flush=True)
     tempest.ensure_ping()
     found = [Report(name, selected[name]) for name in hypervisors]
     at_once = 1 if arguments.one_by_one else len(found)
@@ -82,6 +100,20 @@ def _main(arguments: argparse.Namespace, hypervisors: list[str], scratch: Path) 
     if left:
         print("left behind: " + ", ".join(left))
     return 0 if all(report.passed for report in found) and not left else 1
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """No other run here meanwhile: what it makes would be taken away as left.
+
+    :raises SmokeError: there is one.
+    """
+    with LOCK.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise SmokeError("another run is going on") from error
+        yield
 
 
 def _select(

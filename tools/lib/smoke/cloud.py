@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import keystoneauth1.exceptions
@@ -13,15 +13,15 @@ import openstack
 import openstack.exceptions
 
 from smoke.errors import SmokeError
-from smoke.settings import CloudFacts, Target
+from smoke.settings import PREFIX, CloudFacts, Target
 
 #: The example's image for each hypervisor.
 IMAGES = {"docker": "debian-docker", "lxd": "debian-lxd", "libvirt": "debian-vm"}
 #: The smallest ones that the example's virtual machine boots with.
 FLAVORS = ("m1.nano", "m1.micro")
 EXTERNAL_NETWORK = "public"
-#: Beginning of the names of all that Tempest makes.
-PREFIX = "tempest-"
+#: Seconds for taking away what one service has of one project.
+CLEANUP_TIMEOUT = 120
 CHUNK = 1024 * 1024
 #: What a cloud that is not (wholly) there makes of a request.
 ERRORS = (openstack.exceptions.SDKException, keystoneauth1.exceptions.ClientException)
@@ -31,6 +31,11 @@ _GLANCES_OWN = frozenset(
     | {"os_hash_algo", "os_hash_value", "os_hidden", "owner", "schema", "self", "size"}
     | {"status", "stores", "tags", "updated_at", "virtual_size"}
 )
+
+
+def _copy_of(image: str) -> str:
+    """Name of the second image with the same content."""
+    return f"{PREFIX}-{image}"
 
 
 class Cloud:
@@ -98,20 +103,71 @@ class Cloud:
 
     def left(self) -> list[str]:
         """What Tempest made and did not take away."""
-        connection = self._connection
-        found = [
-            f"{kind} {entry.name}"
-            for kind, entries in (
-                ("server", connection.compute.servers(all_projects=True)),
-                ("image", connection.image.images()),
-                ("network", connection.network.networks()),
-                ("project", connection.identity.projects()),
-                ("user", connection.identity.users()),
-            )
-            for entry in entries
-            if (entry.name or "").startswith(PREFIX)
+        return sorted(f"{kind} {entry.name}" for kind, entry, _ in self._ours())
+
+    def _ours(self) -> Iterator[tuple[str, Any, Callable[[Any], Any]]]:
+        """All with our prefix: kind, resource, how to delete it; users last."""
+        compute, network = self._connection.compute, self._connection.network
+        image, identity = self._connection.image, self._connection.identity
+        for kind, entries, delete in (
+            ("server", compute.servers(all_projects=True), compute.delete_server),
+            ("image", image.images(), image.delete_image),
+            ("router", network.routers(), self._delete_router),
+            ("network", network.networks(), network.delete_network),
+            (
+                "security group",
+                network.security_groups(),
+                network.delete_security_group,
+            ),
+            ("project", identity.projects(), identity.delete_project),
+            ("user", identity.users(), identity.delete_user),
+        ):
+            for entry in entries:
+                if (entry.name or "").startswith(f"{PREFIX}-"):
+                    yield kind, entry, delete
+
+    def clean(self) -> list[str]:
+        """Take away what a run that was killed has left; none may be going on.
+
+        :returns: what was there.
+        """
+        found = self.left()
+        if found:
+            for project in self._projects():
+                self._empty(project)
+            # The projects and users themselves, and what belonged to projects that
+            # are gone.
+            for _, entry, delete in list(self._ours()):
+                delete(entry)
+        return found
+
+    def _delete_router(self, router: Any) -> None:
+        network = self._connection.network
+        for port in network.ports(device_id=router.id):
+            if port.device_owner.endswith("router_interface"):
+                network.remove_interface_from_router(router, port_id=port.id)
+        network.delete_router(router)
+
+    def _projects(self) -> list[Any]:
+        """Those that Tempest made: it also says so in their descriptions."""
+        return [
+            project
+            for project in self._connection.identity.projects()
+            if project.name.startswith(f"{PREFIX}-")
+            and project.description == f"{project.name}-desc"
         ]
-        return sorted(found)
+
+    def _empty(self, project: Any) -> None:
+        """Delete all that a project has, seen by itself."""
+        identity = self._connection.identity
+        role = identity.find_role("admin", ignore_missing=False)
+        user = self._connection.current_user_id
+        identity.assign_project_role_to_user(project, user, role)
+        inside = self._connection.connect_as_project(project)
+        try:
+            inside.project_cleanup(dry_run=False, wait_timeout=CLEANUP_TIMEOUT)
+        finally:
+            inside.close()
 
     def _copy(self, image: Any) -> Any:
         """A second image with the same content: some tests tell two apart."""
@@ -120,7 +176,7 @@ class Cloud:
         wanted = {
             key: value for key, value in record.items() if key not in _GLANCES_OWN
         }
-        wanted["name"] = f"smoke-{image.name}"
+        wanted["name"] = _copy_of(image.name)
         copy = glance.create_image(
             wanted.pop("name"),
             allow_duplicates=True,
