@@ -97,7 +97,6 @@ def test_tempests_configuration(tmp_path: Path) -> None:
     assert parser["compute"]["image_ref_alt"] == "i2"
     assert parser["compute-feature-enabled"]["pause"] == "true"
     assert parser["network-feature-enabled"]["api_extensions"] == "port-security,router"
-    assert parser["DEFAULT"]["resource_name_prefix"] == settings.PREFIX
     assert "odd" not in repr(cloud)
 
 

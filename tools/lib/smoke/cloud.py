@@ -13,13 +13,16 @@ import openstack
 import openstack.exceptions
 
 from smoke.errors import SmokeError
-from smoke.settings import PREFIX, CloudFacts, Target
+from smoke.settings import CloudFacts, Target
 
 #: The example's image for each hypervisor.
 IMAGES = {"docker": "debian-docker", "lxd": "debian-lxd", "libvirt": "debian-vm"}
 #: The smallest ones that the example's virtual machine boots with.
 FLAVORS = ("m1.nano", "m1.micro")
 EXTERNAL_NETWORK = "public"
+#: Beginning of the names of all that Tempest makes. Another one can be configured for
+#: a part of it only.
+PREFIX = "tempest"
 #: Seconds for taking away what one service has of one project.
 CLEANUP_TIMEOUT = 120
 CHUNK = 1024 * 1024
@@ -127,7 +130,9 @@ class Cloud:
                     yield kind, entry, delete
 
     def clean(self) -> list[str]:
-        """Take away what a run that was killed has left; none may be going on.
+        """Take away what a run that was killed has left.
+
+        No other Tempest may be testing this cloud: its resources look the same.
 
         :returns: what was there.
         """

@@ -9,10 +9,6 @@ import io
 from collections.abc import Mapping
 from pathlib import Path
 
-#: Names of all that the tests make begin with this and a hyphen: no other run of
-#: Tempest on the same cloud has it. Short, for servers' names become host names.
-PREFIX = "smoke"
-
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class CloudFacts:
@@ -59,11 +55,7 @@ def render(cloud: CloudFacts, target: Target, folder: Path) -> str:
     name, uuid = cloud.external_network
     sections: dict[str, dict[str, object]] = {
         # With debug, a guest that can't be reached leaves its console there.
-        "DEFAULT": {
-            "log_file": folder / "tempest.log",
-            "debug": True,
-            "resource_name_prefix": PREFIX,
-        },
+        "DEFAULT": {"log_file": folder / "tempest.log", "debug": True},
         "oslo_concurrency": {"lock_path": folder / "locks"},
         "auth": {
             "admin_username": cloud.username,
