@@ -5,6 +5,8 @@
 
     NovaMultiError
     ├── ConfigurationError          an option or the machine's set-up is unusable
+    │
+    │   of the drivers
     ├── EngineError                 what a container engine answered or did not answer
     │   ├── EngineUnavailable       no answer: refused, gone, wrong credentials
     │   ├── EngineTimeout           no answer within the time allowed
@@ -15,7 +17,41 @@
     ├── ImageRejected               an image is not what it says or not for this driver
     ├── UserDataRejected            user-data that this image can't run
     ├── NetworkSetupError           an interface could not be made, moved or connected
-    └── Unsupported                 asked for something that this driver does not do yet
+    ├── Unsupported                 asked for something that this driver does not do yet
+    ├── BootFailed                  virt.spawn: a step of a boot failed for good
+    │
+    │   of the provisioning service, told with their HTTP status
+    ├── DomainError                 domain.errors: what can be wrong with a request
+    │   ├── Invalid                 400
+    │   ├── Unauthorized            401, api.errors
+    │   │   └── TimeSkewed          a signed request's Date is too far from now
+    │   ├── Forbidden               403
+    │   ├── NotFound                404
+    │   ├── Conflict                409
+    │   │   ├── Ambiguous           several fit the name
+    │   │   ├── NameTaken           another one has that name
+    │   │   ├── NoHost              no host meets a requirement
+    │   │   └── PortTaken           cloud.publish: the outside port is in use
+    │   ├── Unsupported             501
+    │   └── Unavailable             503
+    ├── Fenced                      provision.store: a task is another worker's now
+    │
+    │   of the service's client (client.errors)
+    └── ClientError                 what can go wrong when the service is used
+        ├── RequestError            the service refused a request
+        │   ├── Invalid
+        │   ├── Unauthorized
+        │   ├── Forbidden
+        │   ├── NotFound
+        │   ├── Conflict
+        │   ├── Unsupported
+        │   └── Unavailable
+        ├── TaskFailed              a task ended in error
+        └── TaskTimeout             a task had not ended after the time allowed
+
+A module's name says where one is defined; the others are in this one. Names that the
+drivers, the service and its client share are three classes: none of these imports
+another.
 
 Errors are translated once, where an engine's library is called; the original is kept
 as ``__cause__`` and never parsed for words.

@@ -1,0 +1,257 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Options of the provisioning service's work: accounts, workers, decisions."""
+
+from __future__ import annotations
+
+from oslo_config import cfg
+
+cloud_group = cfg.OptGroup("cloud", title="Accounts of the provisioning service")
+
+cloud_opts = [
+    cfg.StrOpt(
+        "admin_cloud",
+        default="nova-multi-admin",
+        help="""
+Entry of clouds.yaml with which the service does what Nova keeps for administrators:
+aggregates, flavors, lists of hosts, a demanded host. Needs the roles admin and service
+on a project.
+""",
+    ),
+    cfg.StrOpt(
+        "manager_cloud",
+        default="nova-multi-manager",
+        help="""
+Entry of clouds.yaml with which the service makes projects, users and grants in
+``domain_id``, and works inside of the projects it has made. Needs the role manager (or
+admin) on that domain.
+""",
+    ),
+    cfg.StrOpt(
+        "single_cloud",
+        help="""
+Entry of clouds.yaml of an ordinary user. Where it is set, the two accounts above are
+not used: partitions and environments live in that user's one project, told apart by
+tags, and what takes an administrator is refused.
+""",
+    ),
+    cfg.StrOpt(
+        "clouds_file",
+        help="""
+clouds.yaml to read instead of the usual places. It holds passwords: only the service's
+user should be able to read it.
+""",
+    ),
+    cfg.StrOpt(
+        "domain_id",
+        default="default",
+        help="Keystone's domain in which partitions and environments are made.",
+    ),
+    cfg.StrOpt(
+        "member_role",
+        default="member",
+        help="""
+Role that users of an environment, and the service itself, are given on its project.
+""",
+    ),
+    cfg.FloatOpt(
+        "timeout",
+        default=30.0,
+        min=1.0,
+        max=600.0,
+        help="Seconds that OpenStack may take for one answer.",
+    ),
+]
+
+provision_group = cfg.OptGroup("provision", title="What the service decides")
+
+provision_opts = [
+    cfg.StrOpt(
+        "policy",
+        default="fewest_instances",
+        choices=[
+            ("fewest_instances", "the host with the fewest instances"),
+            ("most_free_memory", "the host with the most free memory"),
+            ("nova", "whichever Nova's scheduler weighs highest"),
+        ],
+        help="""
+Which of the hosts that fit an instance is taken: those of its partition that have the
+driver, the type and enough room. The first two demand the host of Nova, which still
+refuses one that its filters reject.
+""",
+    ),
+    cfg.StrOpt(
+        "external_network",
+        help="""
+Name or id of the network that routers of environments lead to and publishing addresses
+come from. Without it the default external network is used, or the only one.
+""",
+    ),
+    cfg.StrOpt(
+        "environment_cidr",
+        default="10.20.0.0/16",
+        help="""
+Addresses of each environment's own network. All environments have the same: they are
+behind routers of their own.
+""",
+    ),
+    cfg.ListOpt(
+        "dns",
+        default=[],
+        help="Name servers of environments' networks; without any, Neutron's own.",
+    ),
+    cfg.PortOpt(
+        "first_free_port",
+        default=20000,
+        help="""
+First of the outside ports that are given to ports published without one.
+""",
+    ),
+    cfg.PortOpt(
+        "last_free_port",
+        default=29999,
+        help="""
+Last of the outside ports that are given to ports published without one.
+""",
+    ),
+    cfg.StrOpt(
+        "docker_suffix",
+        default="-docker",
+        help="""
+What the name of a machine's compute host for Docker has behind the machine's own name.
+""",
+    ),
+    cfg.StrOpt(
+        "lxd_suffix",
+        default="-lxd",
+        help="""
+What the name of a machine's compute host for LXD has behind the machine's own name.
+""",
+    ),
+    cfg.IntOpt(
+        "build_timeout",
+        default=1800,
+        min=10,
+        help="Seconds after which a server that is not ACTIVE is given up.",
+    ),
+    cfg.IntOpt(
+        "report_timeout",
+        default=1800,
+        min=10,
+        help="""
+Seconds without a sign of a guest's provisioner after which it counts as failed.
+""",
+    ),
+    cfg.IntOpt(
+        "patience",
+        default=600,
+        min=0,
+        help="""
+Seconds for which a step waits for an OpenStack service that does not answer, before its
+task is given up and taken back.
+""",
+    ),
+    cfg.BoolOpt(
+        "delete_failed",
+        default=False,
+        help="""
+Delete an instance whose provisioner has failed. Otherwise it is kept to be looked at,
+and only its task is in the state error.
+""",
+    ),
+    cfg.ListOpt(
+        "private_hosts",
+        default=[],
+        help="""
+Names or addresses of private hosts that images may be fetched from. All hosts with
+private, loopback and link-local addresses are refused otherwise.
+""",
+    ),
+    cfg.IntOpt(
+        "max_image_size_gb",
+        default=64,
+        min=1,
+        help="Largest image, in GiB, that is fetched from a URL.",
+    ),
+    cfg.IntOpt(
+        "download_timeout",
+        default=7200,
+        min=1,
+        help="""
+Seconds that fetching an image from a URL may take, from the first connection to the
+last byte. A worker fetches with a quarter of its threads at most.
+""",
+    ),
+    cfg.IntOpt(
+        "max_project_files_gb",
+        default=10,
+        min=1,
+        help="All files that one project may have uploaded, in GiB together.",
+    ),
+    cfg.StrOpt(
+        "files_folder",
+        default="/var/lib/nova-multi/files",
+        help="""
+Folder for the contents of files, also of those that are on their way. Where there are
+several machines with the API it must be a shared one.
+""",
+    ),
+]
+
+worker_group = cfg.OptGroup("worker", title="Workers of the provisioning service")
+
+worker_opts = [
+    cfg.IntOpt(
+        "threads",
+        default=8,
+        min=1,
+        max=64,
+        help="""
+Steps that one worker does at the same time. Tasks that only wait take no thread.
+""",
+    ),
+    cfg.IntOpt(
+        "lease",
+        default=90,
+        min=10,
+        help="""
+Seconds after which the tasks of a worker that is not heard of are taken over by others.
+Must be at least twice ``[cloud] timeout``: a request that is on its way has ended then.
+""",
+    ),
+    cfg.FloatOpt(
+        "look",
+        default=5.0,
+        min=0.1,
+        help="""
+Seconds between looks into the database for tasks that no message told of.
+""",
+    ),
+    cfg.BoolOpt(
+        "notifications",
+        default=True,
+        help="""
+Listen to Nova's notifications on the topic ``nova_multi_notifications``, so that tasks
+show within a second what Nova does. Nova must be told to send there: versioned
+notifications, with state changes. Without ``transport_url`` nothing is listened to, and
+Nova is asked once a second instead.
+""",
+    ),
+]
+
+_GROUPS = {
+    cloud_group: cloud_opts,
+    provision_group: provision_opts,
+    worker_group: worker_opts,
+}
+
+
+def register_opts(conf: cfg.ConfigOpts) -> None:
+    """Declare the groups on ``conf``; repeating it is harmless."""
+    for group, opts in _GROUPS.items():
+        conf.register_group(group)
+        conf.register_opts(opts, group=group)
+
+
+def list_opts() -> dict[cfg.OptGroup, list[cfg.Opt]]:
+    """Options for the sample configuration."""
+    return dict(_GROUPS)
