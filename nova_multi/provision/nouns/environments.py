@@ -1,0 +1,250 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Environments, their users, and what may be made in them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from nova_multi.domain.environment import Environment, EnvironmentState
+from nova_multi.domain.errors import Conflict, Invalid
+from nova_multi.domain.host import Host
+from nova_multi.domain.names import Kind
+from nova_multi.domain.partition import Limits, Partition
+from nova_multi.domain.task import TaskType
+from nova_multi.provision import limits, publishing
+from nova_multi.provision.machines import machines
+from nova_multi.provision.nouns.base import (
+    Noun,
+    attributes,
+    limited_by_cloud,
+    not_yet,
+    page,
+)
+from nova_multi.provision.nouns.partitions import Partitions
+from nova_multi.provision.service import Accepted, Caller, Fields, Page, Query, Scope
+from nova_multi.provision.store import Record
+
+_FILTERS = {
+    **attributes("name", "description", "partition", "state"),
+    "environment": lambda each: (each.name, each.uuid),
+}
+
+
+class Environments(Noun):
+    """See :class:`nova_multi.provision.service.Environments`."""
+
+    def list(self, caller: Caller, query: Query) -> Page[Environment]:
+        """Environments that the caller may see."""
+        records = self._find.environments(caller, query.scope)
+        names = self._partition_names()
+        addresses = {
+            each.scope: each.data.get("address", "")
+            for each in self._store.list_records(publishing.ADDRESS)
+        }
+        values = [
+            _value(each, names.get(each.scope, ""), addresses.get(each.uuid, ""))
+            for each in records
+        ]
+        return page(values, query, lambda each: each.name, _FILTERS)
+
+    def show(self, caller: Caller, name: str, scope: Scope) -> Environment:
+        """One of them."""
+        return self._shown(self._find.environment(caller, name, scope))
+
+    def create(self, caller: Caller, fields: Fields, scope: Scope) -> Accepted:
+        """Make a project with a network for it."""
+        name = fields.get("partition") or scope.partition
+        if not name:
+            raise Invalid("the partition is missing", field="partition")
+        partition = self._find.partition(caller, name)
+        if partition.data.get("state") == "deleting":
+            raise Conflict(f"partition {partition.name} is being deleted")
+        users = tuple(fields.get("users") or ())
+        user_ids = self._user_ids(users)
+        if fields.get("limits") and self._tools.single:
+            raise limited_by_cloud()
+        wanted = fields.get("limits") or Limits()
+        limits.check(self._store, partition, of_environments={"": wanted})
+        data = {
+            "state": "creating",
+            "description": fields.get("description") or "",
+            "users": list(users),
+            "user_ids": user_ids,
+            "schedule": dict(fields.get("schedule") or {}),
+            limits.KEY: limits.written(wanted),
+        }
+        task_uuid = self._tools.new_uuid()
+        record = self._new(
+            Kind.ENVIRONMENT,
+            fields["name"],
+            caller,
+            scope=partition.uuid,
+            data=data,
+            task_uuid=task_uuid,
+        )
+        payload = {
+            "partition": partition.uuid,
+            "environment": record.uuid,
+            "description": data["description"],
+            "user_ids": user_ids,
+            limits.KEY: data[limits.KEY],
+        }
+        return self._accept_new(caller, TaskType.CREATE_ENVIRONMENT, record, payload)
+
+    def change(
+        self, caller: Caller, name: str, fields: Fields, scope: Scope
+    ) -> Environment | Accepted:
+        """Change what is only known here at once; users and limits by a task."""
+        record = self._find.environment(caller, name, scope)
+        self._find.check(caller, record, "w", record.openstack_id)
+        self._check_made(record)
+        if record.data.get("state") != "ready":
+            raise Conflict(
+                f"environment {record.name} is in state {record.data.get('state')}"
+            )
+        user_ids = self._user_ids(fields["users"] or ()) if "users" in fields else None
+        changes: dict[str, Any] = {}
+        if "description" in fields:
+            changes["description"] = fields["description"] or ""
+        if "schedule" in fields:
+            changes["schedule"] = dict(fields["schedule"] or {})
+        payload: dict[str, Any] = {}
+        if "limits" in fields:
+            if self._tools.single:
+                raise limited_by_cloud()
+            partition = self._store.record(Kind.PARTITION, record.scope)
+            limits.check(
+                self._store, partition, of_environments={record.uuid: fields["limits"]}
+            )
+            # Written down now, so that all others count with it.
+            changes[limits.KEY] = limits.written(fields["limits"])
+            payload |= {limits.KEY: changes[limits.KEY]}
+            payload |= {"limits_before": limits.written(limits.read(record.data))}
+        if changes or fields.get("name"):
+            record = self._store.update_record(
+                Kind.ENVIRONMENT, record.uuid, name=fields.get("name"), merge=changes
+            )
+            self._audit(caller, "update", record)
+        if user_ids is not None and not self._tools.single:
+            payload |= {"users": list(fields["users"] or ()), "user_ids": user_ids}
+        if not payload:
+            return self._shown(record)
+        payload |= {"partition": record.scope, "environment": record.uuid}
+        return self._accept(caller, TaskType.UPDATE_ENVIRONMENT, record, payload)
+
+    def delete(self, caller: Caller, name: str, scope: Scope) -> Accepted:
+        """Delete it if it is empty."""
+        record = self._find.environment(caller, name, scope)
+        self._find.check(caller, record, "w", record.openstack_id)
+        inside = self._store.list_records(Kind.INSTANCE, scope=record.uuid, limit=5)
+        if inside:
+            names = ", ".join(each.name for each in inside)
+            raise Conflict(
+                f"environment {record.name} has instances: {names}", code="not_empty"
+            )
+        self._check_made(record)
+        state = record.data.get("state")
+        payload = {
+            "partition": record.scope,
+            "environment": record.uuid,
+            # What another try has left half-way is not to be used again.
+            "state": "ready" if state == "ready" else "error",
+        }
+        return self._accept_delete(
+            caller, TaskType.DELETE_ENVIRONMENT, record, payload, state="deleting"
+        )
+
+    def hosts(self, caller: Caller, name: str, scope: Scope) -> Sequence[Host]:
+        """Its partition's hosts; of a partition without any those of no partition."""
+        record = self._find.environment(caller, name, scope)
+        partition = self._store.record(Kind.PARTITION, record.scope)
+        found = machines(self._tools).hosts()
+        own = [host for host in found if host.partition == partition.name]
+        return own or [host for host in found if not host.partition]
+
+    def partition(self, caller: Caller, name: str, scope: Scope) -> Partition:
+        """Its partition."""
+        record = self._find.environment(caller, name, scope)
+        return Partitions(self._tools).show(caller, record.scope, scope)
+
+    def plan(self, caller: Caller, definition: Fields, scope: Scope) -> Fields:
+        """To come."""
+        raise not_yet("planning an environment from its definition")
+
+    def define(
+        self, caller: Caller, name: str, definition: Fields, scope: Scope
+    ) -> Environment:
+        """To come."""
+        self._find.environment(caller, name, scope)
+        raise not_yet("an environment's definition")
+
+    def apply(self, caller: Caller, name: str, scope: Scope) -> Accepted:
+        """To come."""
+        self._find.environment(caller, name, scope)
+        raise not_yet("applying an environment's definition")
+
+    def destroy(self, caller: Caller, name: str, scope: Scope) -> Accepted:
+        """To come."""
+        self._find.environment(caller, name, scope)
+        raise not_yet("destroying what stands in an environment")
+
+    def outputs(self, caller: Caller, name: str, scope: Scope) -> Fields:
+        """To come."""
+        self._find.environment(caller, name, scope)
+        raise not_yet("an environment's outputs")
+
+    def usage(self, caller: Caller, name: str, scope: Scope) -> Fields:
+        """To come."""
+        self._find.environment(caller, name, scope)
+        raise not_yet("an environment's usage report")
+
+    def _user_ids(self, logins: Sequence[str]) -> Sequence[str]:
+        """Keystone's ids of users.
+
+        :raises Invalid: one is unknown.
+        """
+        if not logins or self._tools.single:
+            return []
+        identity = self._tools.clouds.manager().identity
+        own = self._tools.own_users()
+        by_name = {
+            user.name: user.id
+            for user in identity.users(domain_id=self._tools.settings.domain_id)
+            if user.id not in own
+        }
+        unknown = [each for each in logins if each not in by_name]
+        unknown = [each for each in unknown if each not in by_name.values()]
+        if unknown:
+            raise Invalid(f"there is no user {', '.join(unknown)}", field="users")
+        return [by_name.get(each, each) for each in logins]
+
+    def _partition_names(self) -> dict[str, str]:
+        records = self._store.list_records(Kind.PARTITION)
+        return {each.uuid: each.name for each in records}
+
+    def _shown(self, record: Record) -> Environment:
+        address = publishing.address_record(self._tools, record.uuid)
+        return _value(
+            record,
+            self._partition_names().get(record.scope, ""),
+            address.data.get("address", "") if address else "",
+        )
+
+
+def _value(record: Record, partition: str, address: str) -> Environment:
+    data = record.data
+    return Environment(
+        uuid=record.openstack_id or record.uuid,
+        name=record.name,
+        partition=partition,
+        description=data.get("description", ""),
+        users=tuple(data.get("users", ())),
+        schedule=data.get("schedule", {}),
+        state=EnvironmentState(data.get("state", "error")),
+        limits=limits.read(data),
+        network_id=data.get("network_id", ""),
+        publish_address=address,
+        created=record.created,
+        modified=record.modified,
+    )

@@ -1,0 +1,257 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Users and groups: Keystone's, in the domain that the service manages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from nova_multi.cloud import values
+from nova_multi.cloud.identity import Identity
+from nova_multi.cloud.marks import Mark
+from nova_multi.domain.errors import Forbidden, Invalid, NotFound
+from nova_multi.domain.names import Kind
+from nova_multi.domain.user import Group, User, UserType
+from nova_multi.provision.nouns.base import Noun, attributes, page
+from nova_multi.provision.service import Caller, Fields, Page, Query, Scope
+from nova_multi.provision.store import Record
+
+_USER_FILTERS = {
+    **attributes("username", "type", "login", "groups"),
+    "name": lambda user: user.username,
+}
+_GROUP_FILTERS = attributes("name", "users")
+
+
+class _Keystone(Noun):
+    """What users and groups have in common."""
+
+    kind: Kind
+
+    @property
+    def _identity(self) -> Identity:
+        return self._tools.clouds.manager().identity
+
+    @property
+    def _domain(self) -> str:
+        return self._tools.settings.domain_id
+
+    def _notes(self) -> dict[str, Record]:
+        """What Keystone has no home for, by its ids."""
+        records = self._store.list_records(self.kind)
+        return {each.openstack_id: each for each in records}
+
+    def _users(self) -> tuple[values.User, ...]:
+        """Users of the domain but the service's own, which are nobody's to change."""
+        own = self._tools.own_users()
+        found = self._identity.users(domain_id=self._domain)
+        return tuple(user for user in found if user.id not in own)
+
+    def _members_of(self, group_id: str) -> tuple[values.User, ...]:
+        """A group's users but the service's own."""
+        own = self._tools.own_users()
+        found = self._identity.members(group_id)
+        return tuple(user for user in found if user.id not in own)
+
+    def _groups(self) -> tuple[values.Group, ...]:
+        return self._identity.groups(domain_id=self._domain)
+
+    def _told(self, caller: Caller, verb: str, object_id: str, name: str) -> None:
+        self._tools.audit.change(
+            verb,
+            self.kind,
+            user_id=caller.user_id,
+            project_id=caller.project_id,
+            request_id=caller.request_id,
+            remote_address=caller.remote_address,
+            object_uuid=object_id,
+            name=name,
+        )
+
+
+class Users(_Keystone):
+    """See :class:`nova_multi.provision.service.Service.users`."""
+
+    kind = Kind.USER
+
+    def list(self, caller: Caller, query: Query) -> Page[User]:
+        """Users of the domain; groups are asked one by one, so there are few."""
+        members = self._members()
+        notes = self._notes()
+        found = [_user(each, notes, members) for each in self._users()]
+        return page(found, query, lambda each: each.username, _USER_FILTERS)
+
+    def show(self, caller: Caller, name: str, scope: Scope) -> User:
+        """One of them."""
+        user = self._one(name)
+        groups = tuple(each.name for each in self._identity.groups_of(user.id))
+        return _user(user, self._notes(), {user.id: groups})
+
+    def create(self, caller: Caller, fields: Fields, scope: Scope) -> User:
+        """Make one, without a password: whoever manages Keystone sets it."""
+        name = fields["username"]
+        group_ids = self._group_ids(fields.get("groups") or ())
+        mark = Mark(task=self._tools.new_uuid())
+        user = self._identity.create_user(name, mark, domain_id=self._domain)
+        try:
+            for group_id in group_ids:
+                self._identity.add_member(group_id, user.id)
+            self._note(caller, user.id, name, fields)
+        except Exception:
+            self._identity.delete_user(user.id)
+            raise
+        self._told(caller, "create", user.id, name)
+        return self.show(caller, user.id, scope)
+
+    def change(self, caller: Caller, name: str, fields: Fields, scope: Scope) -> User:
+        """Change what is given."""
+        user = self._one(name)
+        group_ids = self._group_ids(fields.get("groups") or ())
+        if fields.get("username") and fields["username"] != user.name:
+            self._identity.update_user(user.id, name=fields["username"])
+        if "groups" in fields:
+            before = {each.id for each in self._identity.groups_of(user.id)}
+            for group_id in group_ids:
+                if group_id not in before:
+                    self._identity.add_member(group_id, user.id)
+            for group_id in before - set(group_ids):
+                self._identity.remove_member(group_id, user.id)
+        self._note(caller, user.id, fields.get("username") or user.name, fields)
+        self._told(caller, "update", user.id, user.name)
+        return self.show(caller, user.id, scope)
+
+    def delete(self, caller: Caller, name: str, scope: Scope) -> None:
+        """Delete one."""
+        user = self._one(name)
+        self._identity.delete_user(user.id)
+        note = self._notes().get(user.id)
+        if note:
+            self._store.delete_record(self.kind, note.uuid)
+        self._told(caller, "delete", user.id, user.name)
+
+    def _one(self, name: str) -> values.User:
+        for user in self._users():
+            if name in (user.name, user.id):
+                return user
+        raise NotFound(f"there is no user {name}", field="user")
+
+    def _members(self) -> dict[str, tuple[str, ...]]:
+        found: dict[str, tuple[str, ...]] = {}
+        for group in self._groups():
+            for user in self._identity.members(group.id):
+                found[user.id] = (*found.get(user.id, ()), group.name)
+        return found
+
+    def _group_ids(self, names: Iterable[str]) -> Sequence[str]:
+        by_name: dict[str, str] = {}
+        names = list(names)
+        if names:
+            by_name = {each.name: each.id for each in self._groups()}
+        unknown = [each for each in names if each not in by_name]
+        if unknown:
+            raise Invalid(f"there is no group {', '.join(unknown)}", field="groups")
+        return [by_name[each] for each in names]
+
+    def _note(self, caller: Caller, user_id: str, name: str, fields: Fields) -> None:
+        data = {key: fields[key] for key in ("type", "login") if fields.get(key)}
+        data = {key: str(each) for key, each in data.items()}
+        note = self._notes().get(user_id)
+        if note:
+            self._store.update_record(self.kind, note.uuid, name=user_id, merge=data)
+        else:
+            self._keep(
+                self._new(self.kind, user_id, caller, data=data, openstack_id=user_id)
+            )
+
+
+class Groups(_Keystone):
+    """See :class:`nova_multi.provision.service.Service.groups`."""
+
+    kind = Kind.GROUP
+
+    def list(self, caller: Caller, query: Query) -> Page[Group]:
+        """Groups of the domain with their users."""
+        found = [self._value(each) for each in self._groups()]
+        return page(found, query, lambda each: each.name, _GROUP_FILTERS)
+
+    def show(self, caller: Caller, name: str, scope: Scope) -> Group:
+        """One of them."""
+        return self._value(self._one(name))
+
+    def create(self, caller: Caller, fields: Fields, scope: Scope) -> Group:
+        """Make one."""
+        user_ids = self._user_ids(fields.get("users") or ())
+        mark = Mark(task=self._tools.new_uuid())
+        group = self._identity.create_group(
+            fields["name"], mark, domain_id=self._domain
+        )
+        try:
+            for user_id in user_ids:
+                self._identity.add_member(group.id, user_id)
+        except Exception:
+            self._identity.delete_group(group.id)
+            raise
+        self._told(caller, "create", group.id, group.name)
+        return self._value(group)
+
+    def change(self, caller: Caller, name: str, fields: Fields, scope: Scope) -> Group:
+        """Change what is given."""
+        group = self._one(name)
+        user_ids = self._user_ids(fields.get("users") or ())
+        if fields.get("name") and fields["name"] != group.name:
+            group = self._identity.update_group(group.id, name=fields["name"])
+        if "users" in fields:
+            before = {each.id for each in self._members_of(group.id)}
+            for user_id in user_ids:
+                if user_id not in before:
+                    self._identity.add_member(group.id, user_id)
+            for user_id in before - set(user_ids):
+                self._identity.remove_member(group.id, user_id)
+        self._told(caller, "update", group.id, group.name)
+        return self._value(group)
+
+    def delete(self, caller: Caller, name: str, scope: Scope) -> None:
+        """Delete one; its users stay."""
+        group = self._one(name)
+        own = self._tools.own_users()
+        if any(user.id in own for user in self._identity.members(group.id)):
+            raise Forbidden(f"the service itself is in group {name}")
+        self._identity.delete_group(group.id)
+        self._told(caller, "delete", group.id, group.name)
+
+    def _one(self, name: str) -> values.Group:
+        for group in self._groups():
+            if name in (group.name, group.id):
+                return group
+        raise NotFound(f"there is no group {name}", field="group")
+
+    def _user_ids(self, names: Iterable[str]) -> Sequence[str]:
+        by_name: dict[str, str] = {}
+        names = list(names)
+        if names:
+            by_name = {each.name: each.id for each in self._users()}
+        unknown = [each for each in names if each not in by_name]
+        if unknown:
+            raise Invalid(f"there is no user {', '.join(unknown)}", field="users")
+        return [by_name[each] for each in names]
+
+    def _value(self, group: values.Group) -> Group:
+        users = tuple(each.name for each in self._members_of(group.id))
+        return Group(group.id, group.name, users)
+
+
+def _user(
+    user: values.User, notes: dict[str, Record], members: dict[str, tuple[str, ...]]
+) -> User:
+    note = notes.get(user.id)
+    data: Any = note.data if note else {}
+    return User(
+        uuid=user.id,
+        username=user.name,
+        type=UserType(data.get("type", "regular")),
+        login=data.get("login", ""),
+        groups=members.get(user.id, ()),
+        created=note.created if note else None,
+        created_by=note.owner_id if note else "",
+        modified=note.modified if note else None,
+    )

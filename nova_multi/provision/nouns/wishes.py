@@ -1,0 +1,262 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a request for instances means: its environment, provisioner, image, size."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from nova_multi.cloud.image import Images
+from nova_multi.cloud.values import StoredImage
+from nova_multi.domain.driver import Driver
+from nova_multi.domain.errors import Conflict, Invalid, NotFound
+from nova_multi.domain.instance import Size, choose_size
+from nova_multi.domain.names import Kind
+from nova_multi.domain.provisioner import Provisioner
+from nova_multi.provision.machines import machines
+from nova_multi.provision.nouns import provisioners
+from nova_multi.provision.nouns.base import Noun
+from nova_multi.provision.service import Caller, Fields, Scope
+from nova_multi.provision.steps.image import home as image_home
+from nova_multi.provision.store import Record
+
+
+class Wishes(Noun):
+    """Finds what a request names, and refuses what can't be."""
+
+    def _environment(self, caller: Caller, fields: Fields, scope: Scope) -> Record:
+        name = fields.get("environment") or scope.environment
+        if name:
+            record = self._find.environment(caller, name, scope)
+        else:
+            _, own = self._find.home(caller, scope)
+            if own is None:
+                raise Invalid("the environment is missing", field="environment")
+            record = own
+        state = record.data.get("state")
+        if state not in ("ready", "creating"):
+            raise Conflict(
+                f"environment {record.name} is in state {state}", field="environment"
+            )
+        return record
+
+    def _provisioner(
+        self, caller: Caller, fields: Fields, environment: Record
+    ) -> Provisioner:
+        name = fields.get("provisioner")
+        if not name:
+            raise Invalid(
+                "the provisioner is missing: it tells the image", field="provisioner"
+            )
+        scope = Scope(partition=environment.scope)
+        try:
+            record = self._find.one_shared(Kind.PROVISIONER, caller, name, scope)
+        except NotFound:
+            record = self._find.one_shared(Kind.PROVISIONER, caller, name)
+        return provisioners.value(record)
+
+    def _check_dependencies(
+        self, provisioner: Provisioner, environment: Record
+    ) -> None:
+        """See that what the provisioner depends on stands already.
+
+        :raises Conflict: something is missing.
+        """
+        if not provisioner.depends:
+            return
+        records = self._store.list_records(Kind.INSTANCE, scope=environment.uuid)
+        standing = {
+            each.data.get("provisioner")
+            for each in records
+            if not each.data.get("deleting")
+        }
+        missing = [each for each in provisioner.depends if each not in standing]
+        if missing:
+            raise Conflict(
+                f"provisioner {provisioner.name} depends on {', '.join(missing)}: make"
+                f" instances of it in environment {environment.name} first",
+                field="provisioner",
+                code="dependency_missing",
+            )
+
+    def _image(
+        self,
+        caller: Caller,
+        provisioner: Provisioner,
+        environment: Record,
+        driver: Driver | None,
+    ) -> StoredImage:
+        """The image, as Glance has it.
+
+        :param driver: what was asked for.
+        :raises Invalid: there is none of that name, nor with that system.
+        """
+        if not provisioner.image:
+            raise Invalid(
+                f"provisioner {provisioner.name} names no image", field="provisioner"
+            )
+        ready = bool(environment.openstack_id) or self._tools.single
+        cloud = image_home(self._tools, environment.openstack_id if ready else "")
+        try:
+            record = self._find.one_shared(
+                Kind.IMAGE,
+                caller,
+                provisioner.image,
+                Scope(partition=environment.scope),
+            )
+        except NotFound:
+            record = None
+        try:
+            if record is None:
+                # The administrator's account sees everybody's images.
+                return _of_name_or_system(
+                    cloud.images,
+                    provisioner.image,
+                    driver,
+                    public_only=not ready,
+                    hidden=self._find.hidden_images(caller, environment.scope),
+                )
+            if not record.openstack_id:
+                raise Conflict(
+                    f"image {record.name} is being made: wait for its task",
+                    field="provisioner",
+                )
+            own = image_home(self._tools, record.data.get("home", ""))
+            image = own.images.image(record.openstack_id)
+            self._share(record, image, environment)
+            return image
+        except NotFound as error:
+            raise Invalid(
+                f"there is no image {provisioner.image}", field="provisioner"
+            ) from error
+
+    def _share(self, record: Record, image: StoredImage, environment: Record) -> None:
+        """Let the environment's project use an image that was made in another one.
+
+        :raises NotFound: it was only taken up, and its owner keeps it from the project.
+        """
+        home, project_id = record.data.get("home", ""), environment.openstack_id
+        if self._tools.single or not project_id or home == project_id:
+            return
+        if image.visibility == "public":
+            return
+        if image.visibility == "shared" and not record.data.get("adopted"):
+            image_home(self._tools, home).images.share(image.id, project_id)
+        else:
+            # Better told now than by a server that fails.
+            image_home(self._tools, project_id).images.image(image.id)
+
+    def _check_driver(self, driver: Driver) -> None:
+        if self._tools.single:
+            return
+        there = {d for each in machines(self._tools).all(age=60) for d in each.services}
+        if driver not in there:
+            raise Invalid(f"no host has the driver {driver}", field="driver")
+
+    def _networks(self, fields: Fields, environment: Record) -> Sequence[str]:
+        """Ids of the further networks that were named."""
+        wanted = [each for each in fields.get("networks") or () if each]
+        if not wanted:
+            return []
+        if not environment.openstack_id and not self._tools.single:
+            raise Conflict(
+                f"environment {environment.name} has no networks yet", field="networks"
+            )
+        found = self._tools.of_environment(environment).networks.networks()
+        ids = {each.id: each.id for each in found} | {e.name: e.id for e in found}
+        unknown = [each for each in wanted if each not in ids]
+        if unknown:
+            raise Invalid(
+                f"there is no network {', '.join(unknown)} in environment"
+                f" {environment.name}",
+                field="networks",
+            )
+        own = environment.data.get("network_id")
+        return [ids[each] for each in wanted if ids[each] != own]
+
+
+def _of_name_or_system(
+    images: Images,
+    name: str,
+    driver: Driver | None,
+    *,
+    public_only: bool,
+    hidden: Collection[str],
+) -> StoredImage:
+    """The image of a name; else the newest with that system, for the driver.
+
+    What a provisioner does is the same on all hypervisors, but each has images of its
+    own: ``debian-12`` is whichever has Debian 12 for the one that was asked for.
+
+    :param public_only: leave all others out.
+    :param hidden: ids of images that are as good as not there.
+    :raises NotFound: there is neither.
+    :raises Invalid: there are images with that system for several drivers.
+    """
+    try:
+        found = images.find_public(name) if public_only else images.find(name)
+        if found.id in hidden:
+            raise NotFound(f"there is no image {name}", field="image")
+        return found
+    except NotFound:
+        system, _, version = name.rpartition("-")
+        if not system:
+            raise
+        properties = {"os_distro": system, "os_version": version}
+        visibility = "public" if public_only else None
+        newest = images.images(properties=properties, visibility=visibility)
+        # Glance gives the newest first.
+        fitting = {
+            driver_of(each): each
+            for each in reversed(newest)
+            if each.status == "active"
+            and each.id not in hidden
+            and driver in (None, driver_of(each))
+        }
+        if not fitting:
+            raise
+    if len(fitting) > 1:
+        drivers = ", ".join(sorted(filter(None, fitting)))
+        raise Invalid(
+            f"there are images with {name} for {drivers}: say which driver",
+            field="driver",
+        )
+    return fitting.popitem()[1]
+
+
+def driver_of(image: StoredImage) -> Driver | None:
+    """What an image is made for; one that doesn't say is for libvirt alone."""
+    kind = image.properties.get("img_hv_type", "").lower()
+    for driver in Driver:
+        if kind in (driver.value, driver.hypervisor_type):
+            return driver
+    return Driver.LIBVIRT if not kind else None
+
+
+def size_of(
+    driver: Driver, fields: Fields, provisioner: Provisioner, image: StoredImage
+) -> Size:
+    """The size, not below what the image needs.
+
+    :raises Invalid: what was asked for is.
+    """
+    size = choose_size(
+        driver,
+        cpus=fields.get("cpus"),
+        memory_mb=fields.get("memory_mb"),
+        disk_mb=fields.get("disk_mb"),
+        provisioner=provisioner,
+    )
+    for field, amount, least, asked in (
+        ("memory", size.memory_mb, image.min_memory_mb, "memory_mb"),
+        ("hdsize", size.disk_gb, image.min_disk_gb, "disk_mb"),
+    ):
+        if amount < least and fields.get(asked) is not None:
+            unit = "MB" if field == "memory" else "GB"
+            raise Invalid(
+                f"image {image.name} needs at least {least} {unit}", field=field
+            )
+    return Size(
+        size.cpus,
+        max(size.memory_mb, image.min_memory_mb),
+        max(size.disk_gb, image.min_disk_gb),
+    )

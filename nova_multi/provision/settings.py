@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the operator decides about the work, as one value."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+from nova_multi.domain.driver import Driver
+from nova_multi.domain.host import Policy
+from nova_multi.domain.publish import FREE_PORTS
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Settings:
+    """Settings of the service; all times are in seconds.
+
+    :ivar domain_id: Keystone's domain that partitions and environments are made in.
+    :ivar member_role: what users of an environment, and the service itself, get in it.
+    :ivar external_network: name or id; None takes the default one.
+    :ivar cidr: addresses of each environment's own network.
+    :ivar dns: name servers of environments; none leaves it to Neutron.
+    :ivar ports: outside ports for those that are published without one.
+    :ivar policy: which of the hosts that fit is taken; None leaves it to Nova.
+    :ivar suffixes: what a machine's compute host of a driver has behind its name.
+    :ivar listening: whether Nova's notifications are heard.
+    :ivar delete_failed: whether an instance whose provisioner failed is deleted.
+    :ivar lease: for which a worker owns a task that it doesn't hear of.
+    :ivar patience: for which a step waits for an OpenStack that does not answer.
+    :ivar build_timeout: of a server, until it is ACTIVE.
+    :ivar report_timeout: without a sign of the guest's provisioner.
+    :ivar private_hosts: names or addresses of private hosts that images may come from.
+    :ivar max_image_size: bytes that are fetched of an image.
+    :ivar download_timeout: of fetching one, from the first connection to the last byte.
+    :ivar downloads: images that one worker fetches at the same time.
+    :ivar max_file_size: bytes of one uploaded file.
+    :ivar max_project_files: bytes of all uploaded files of a project.
+    """
+
+    domain_id: str = "default"
+    member_role: str = "member"
+    external_network: str | None = None
+    cidr: str = "10.20.0.0/16"
+    dns: tuple[str, ...] = ()
+    ports: range = FREE_PORTS
+    policy: Policy | None = Policy.FEWEST_INSTANCES
+    suffixes: Mapping[Driver, str] = dataclasses.field(
+        default_factory=lambda: {Driver.DOCKER: "-docker", Driver.LXD: "-lxd"}
+    )
+    listening: bool = False
+    delete_failed: bool = False
+    lease: float = 90.0
+    patience: float = 600.0
+    build_timeout: float = 1800.0
+    report_timeout: float = 1800.0
+    private_hosts: frozenset[str] = frozenset()
+    max_image_size: int = 64 * 1024**3
+    download_timeout: float = 7200.0
+    downloads: int = 2
+    max_file_size: int = 1024**3
+    max_project_files: int = 10 * 1024**3

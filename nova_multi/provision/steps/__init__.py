@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The steps of each type of task, in their order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from nova_multi.domain.task import TaskType
+from nova_multi.provision.steps import (
+    environment,
+    host,
+    image,
+    instance,
+    partition,
+    power,
+    removal,
+)
+from nova_multi.provision.steps.base import Step, Wait, Work
+
+__all__ = ["PROCEDURES", "Step", "Wait", "Work"]
+
+#: The steps of a task; they depend on what was asked for only.
+Procedure = Callable[[Work], Sequence[Step]]
+
+PROCEDURES: Mapping[TaskType, Procedure] = {
+    TaskType.CREATE_PARTITION: partition.create,
+    TaskType.DELETE_PARTITION: partition.delete,
+    TaskType.ADD_HOST: host.add,
+    TaskType.REMOVE_HOST: host.remove,
+    TaskType.CREATE_ENVIRONMENT: environment.create,
+    TaskType.UPDATE_ENVIRONMENT: environment.update,
+    TaskType.DELETE_ENVIRONMENT: environment.delete,
+    TaskType.CREATE_IMAGE: image.create,
+    TaskType.DELETE_IMAGE: image.delete,
+    TaskType.CREATE_INSTANCE: instance.create,
+    TaskType.CLONE_INSTANCE: instance.clone,
+    TaskType.UPDATE_INSTANCE: instance.update,
+    TaskType.DELETE_INSTANCE: removal.delete,
+    TaskType.START_INSTANCE: power.start,
+    TaskType.STOP_INSTANCE: power.stop,
+    TaskType.RESTART_INSTANCE: power.restart,
+}

@@ -1,0 +1,494 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Making instances: a place, a flavor, a port, published ports, the server, its script.
+
+Ports are published before there is a server, so that what can be refused is refused
+early, and a server that is ACTIVE is all there is to wait for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from nova_multi.cloud import marks
+from nova_multi.cloud.clouds import Cloud
+from nova_multi.cloud.values import NewServer, Server
+from nova_multi.domain import times
+from nova_multi.domain.driver import Driver
+from nova_multi.domain.errors import Conflict, DomainError, Forbidden, NotFound
+from nova_multi.domain.host import HostType
+from nova_multi.domain.instance import Size
+from nova_multi.domain.names import Kind
+from nova_multi.domain.publish import Publish
+from nova_multi.domain.task import TaskStatus
+from nova_multi.provision import guest, placing, poll, publishing
+from nova_multi.provision.steps import children, script
+from nova_multi.provision.steps.base import (
+    Step,
+    Wait,
+    Work,
+    made,
+    ready,
+    take_back,
+)
+from nova_multi.provision.store import Fenced
+
+_ACTIVE = frozenset({"ACTIVE", "SHUTOFF", "PAUSED", "SUSPENDED"})
+#: Seconds between looks at what may take a while.
+_LOOK = 1.0
+_LOOK_LISTENING = 5.0
+
+
+def create(work: Work) -> Sequence[Step]:
+    """Make an instance, or wait for those of a request for several."""
+    if work.payload.get("children"):
+        return children.STEPS
+    steps = [NAME, ENVIRONMENT, *_MAKE]
+    if work.task.goal is TaskStatus.PROVISIONED:
+        steps.append(Step("provision", "instance", script.run))
+    return steps
+
+
+def clone(work: Work) -> Sequence[Step]:
+    """Make an instance from a snapshot of another one."""
+    return [NAME, ENVIRONMENT, SNAPSHOT, SNAPSHOT_READY, *_MAKE]
+
+
+def update(work: Work) -> Sequence[Step]:
+    """Publish other ports."""
+    return [ENVIRONMENT_OF_OLD, REPUBLISH]
+
+
+# -- the name
+
+
+def _claim_name(work: Work) -> None:
+    still_wanted(work)
+
+
+def _free_name(work: Work) -> None:
+    if work.tools.store.delete_record(Kind.INSTANCE, work.payload["record"]):
+        work.took_back(f"name {work.name}")
+
+
+NAME = Step("name", "instance", _claim_name, _free_name)
+
+
+def still_wanted(work: Work) -> None:
+    """See that nobody has asked to delete what is being made.
+
+    :raises Conflict: somebody has.
+    """
+    record = work.find_record(Kind.INSTANCE)
+    if record is None or record.data.get("deleting"):
+        raise Conflict("it was deleted while it was made", code="deleted")
+
+
+# -- the environment
+
+
+def _environment(work: Work) -> None:
+    record = ready(work, Kind.ENVIRONMENT, work.payload["environment"])
+    work.keep(
+        project_id=record.openstack_id,
+        network_id=record.data.get("network_id"),
+        group_id=record.data.get("group_id"),
+    )
+
+
+ENVIRONMENT = Step("environment", "instance", _environment)
+ENVIRONMENT_OF_OLD = ENVIRONMENT
+
+
+# -- the place and the size
+
+
+def request(work: Work) -> placing.Request:
+    """What is to be placed."""
+    payload = work.payload
+    kind = payload.get("host_type")
+    return placing.Request(
+        key=work.uuid,
+        partition=payload.get("partition", ""),
+        driver=Driver(payload["driver"]),
+        size=Size(**payload["size"]),
+        host_type=HostType(kind) if kind else None,
+        node=payload.get("node"),
+    )
+
+
+def _place(work: Work) -> None:
+    still_wanted(work)
+    place = placing.place(work.tools, request(work))
+    work.keep(machine=place.machine, compute_host=place.compute_host)
+
+
+def _flavor(work: Work) -> None:
+    size = Size(**work.payload["size"])
+    kind = work.payload.get("host_type")
+    wanted = (size.cpus, size.memory_mb, size.disk_gb)
+    host_type = HostType(kind) if kind else None
+    driver = Driver(work.payload["driver"])
+    if work.tools.single:
+        found = work.project().flavors.find_fitting(
+            *wanted, host_type=host_type, driver=driver
+        )
+    else:
+        found = work.tools.clouds.admin().flavors.find_or_make(
+            *wanted, host_type=host_type, driver=driver
+        )
+    work.keep(flavor_id=found.id)
+
+
+# -- the port
+
+
+def _port(work: Work) -> None:
+    cloud = work.project()
+    group = work.state.get("group_id")
+    networks = [work.state["network_id"], *work.payload.get("networks", ())]
+    ports = []
+    for number, network_id in enumerate(networks):
+        port = cloud.networks.create_port(
+            work.name if not number else f"{work.name}-{number + 1}",
+            work.mark,
+            network_id=network_id,
+            security_groups=[group] if group else (),
+        )
+        ports.append(port.id)
+    work.keep(ports=ports)
+    work.tools.store.update_record(
+        Kind.INSTANCE, work.payload["record"], merge={"ports": ports}
+    )
+
+
+def _delete_port(work: Work) -> None:
+    cloud = work.project()
+    ids = list(work.state.get("ports", ()))
+    ids += [each for each in made(work, cloud, "port") if each not in ids]
+    take_back(work, "port", ids, cloud.networks.delete_port)
+
+
+# -- published ports
+
+
+def _wanted(work: Work) -> list[Publish]:
+    return [Publish.parse(text) for text in work.payload.get("publish", ())]
+
+
+def _publish(work: Work) -> None:
+    wanted = _wanted(work)
+    if not wanted:
+        return
+    done = publishing.publish(work, work.state["ports"][0], wanted)
+    work.tools.store.update_record(
+        Kind.INSTANCE,
+        work.payload["record"],
+        merge={"published": [str(each) for each in done]},
+    )
+
+
+def _unpublish(work: Work) -> None:
+    if _wanted(work):
+        publishing.unpublish(work, work.state.get("ports", []), _wanted(work))
+        publishing.release_unused(work)
+
+
+# -- the server
+
+
+def _server(work: Work) -> None:
+    still_wanted(work)
+    payload, host = work.payload, work.state.get("compute_host")
+    new = NewServer(
+        name=work.name,
+        image_id=work.state.get("image_id") or payload["image"],
+        flavor_id=work.state["flavor_id"],
+        ports=tuple(work.state["ports"]),
+        user_data=_user_data(work),
+        metadata={marks.TASK_KEY: work.uuid},
+        description=payload.get("description") or None,
+        host=host,
+    )
+    cloud = work.project()
+    if host:
+        cloud = _as_administrator(work)
+    server_id = cloud.servers.create(new, work.mark, again=work.again)
+    if work.again:
+        _delete_doubles(work, server_id)
+    try:
+        work.keep(server_id=server_id)
+    except Fenced:
+        _drop_unknown(work, cloud, server_id)
+        raise
+    store = work.tools.store
+    store.update_record(Kind.INSTANCE, payload["record"], openstack_id=server_id)
+    store.set_object(work.uuid, server_id, work.fencing)
+
+
+def _as_administrator(work: Work) -> Cloud:
+    """Only an administrator of the server's own project may demand a host."""
+    clouds, project_id = work.tools.clouds, work.state["project_id"]
+    admin = clouds.admin()
+    granted = work.tools.memory.setdefault("administered", set())
+    if project_id not in granted:
+        try:
+            admin.grants.grant(project_id, "admin", user_id=admin.user_id)
+        except Forbidden:
+            if work.payload.get("node"):
+                raise
+            work.log("no host can be demanded here: Nova chooses")
+            return work.project()
+        granted.add(project_id)
+    return clouds.admin(project_id)
+
+
+def _drop_unknown(work: Work, cloud: Cloud, server_id: str) -> None:
+    """Delete what was made too late: the task's new owner may never come to see it."""
+    record = work.find_record(Kind.INSTANCE)
+    if record is None or record.openstack_id not in ("", server_id):
+        cloud.servers.delete(server_id)
+
+
+def _delete_doubles(work: Work, server_id: str) -> None:
+    """A former owner's request may have been on its way when ours was sent."""
+    cloud = work.project()
+    for each in made(work, cloud, "server"):
+        if each != server_id:
+            cloud.servers.delete(each)
+
+
+def _user_data(work: Work) -> bytes | None:
+    text = work.payload.get("script")
+    if not text:
+        return None
+    if "nonce" not in work.state:
+        # Kept before it is used: a repetition has to know what the first one sent.
+        work.keep(nonce=guest.new_nonce())
+    return guest.user_data(text, work.payload.get("variables", {}), work.state["nonce"])
+
+
+def _delete_server(work: Work) -> None:
+    cloud = work.project()
+    ids = made(work, cloud, "server", work.state.get("server_id"))
+    for each in ids:
+        if cloud.servers.delete(each):
+            work.took_back(f"server {each}")
+    for each in ids:
+        if not gone(work, each):
+            _check_patience(work, each)
+            raise Wait(_LOOK)
+
+
+def _check_patience(work: Work, server_id: str) -> None:
+    """See that a server which is to be taken back is not waited for without end.
+
+    :raises Conflict: it has been for too long.
+    """
+    now = work.tools.clock()
+    if "deleting" not in work.state:
+        work.keep(deleting=times.format_time(now))
+    since = times.parse_time(work.state["deleting"])
+    if (now - since).total_seconds() > work.tools.settings.build_timeout:
+        raise Conflict(f"server {server_id} is still there: Nova does not delete it")
+
+
+def gone(work: Work, server_id: str) -> bool:
+    """Whether there is no such server any more."""
+    try:
+        return work.project().servers.server(server_id).status == "DELETED"
+    except NotFound:
+        return True
+
+
+# -- until it runs
+
+
+def _active(work: Work) -> None:
+    still_wanted(work)
+    server = look(work)
+    if server.status == "ERROR":
+        raise Conflict(_why(work, server), code="server_error")
+    for status, at, message in poll.from_server(server):
+        work.status(status, message, at)
+    if server.status in _ACTIVE and not server.task_state:
+        work.tools.store.update_record(
+            Kind.INSTANCE, work.payload["record"], merge={"creating": None}
+        )
+        _tell_boot(work, ended=True)
+        work.status(TaskStatus.CREATED)
+        return
+    if work.step_age("active") > work.tools.settings.build_timeout:
+        raise Conflict(
+            f"server {server.id} is still {server.status} ({server.task_state})"
+            f" after {work.tools.settings.build_timeout:.0f} s",
+            code="timeout",
+        )
+    _tell_boot(work, ended=False)
+    raise Wait(_LOOK_LISTENING if work.tools.settings.listening else _LOOK)
+
+
+def look(work: Work) -> Server:
+    """The server as it is now.
+
+    :raises Conflict: it is gone.
+    """
+    board: poll.Board = work.tools.memory.setdefault("board", poll.Board(work.tools))
+    try:
+        return board.server(
+            work.state["project_id"],
+            work.state["server_id"],
+            # What was heard just now is younger than any list.
+            0 if work.woken else work.tools.memory.get("parked", 0),
+        )
+    except NotFound as error:
+        raise Conflict(
+            f"server {work.state['server_id']} was deleted by somebody else",
+            code="server_gone",
+        ) from error
+
+
+def _tell_boot(work: Work, *, ended: bool) -> None:
+    """Tell what Nova's own records say of the boot, as far as it wasn't heard of.
+
+    :param ended: the server is there.
+    """
+    if not ended and work.tools.settings.listening:
+        return
+    heard = {change.status for change in work.tools.store.task(work.uuid).history}
+    wanted = (
+        {TaskStatus.DISPATCHED, TaskStatus.CREATED}
+        if ended
+        else {TaskStatus.DISPATCHED}
+    )
+    if wanted <= heard:
+        return
+    try:
+        action = poll.boot_action(work.project(), work.state["server_id"])
+    except DomainError as error:
+        # A server is worth more than the times of its boot.
+        if ended:
+            work.log(f"the times of the boot are missing: {error.message}")
+        return
+    if action is None:
+        return
+    work.tools.store.add_request_id(work.uuid, action.request_id)
+    for status, at, message in poll.from_action(action):
+        work.status(status, message, at)
+
+
+def _why(work: Work, server: Server) -> str:
+    """Why a server is in ERROR."""
+    fault = server.fault.message if server.fault else "Nova gives no reason"
+    action = poll.boot_action(work.project(), server.id)
+    reached = action and any(e.name == poll.BUILD_EVENT for e in action.events)
+    if reached:
+        return f"Nova: {fault}"
+    # No compute was ever asked: it was not placed.
+    why = placing.why_none(work.tools, request(work))
+    return f"Nova: {fault} ({why})" if why else f"Nova: {fault}"
+
+
+_MAKE = [
+    Step("place", "instance", _place),
+    Step("flavor", "flavor of instance", _flavor),
+    Step("port", "port", _port, _delete_port),
+    Step("publish", "published ports of instance", _publish, _unpublish),
+    Step("server", "server", _server, _delete_server),
+    Step("active", "server", _active),
+]
+
+
+# -- clones
+
+
+def _snapshot(work: Work) -> None:
+    still_wanted(work)
+    image_id = work.project().servers.snapshot(
+        work.payload["source"], f"{work.name}-snapshot", work.mark
+    )
+    work.keep(image_id=image_id)
+    work.tools.store.update_record(
+        Kind.INSTANCE, work.payload["record"], merge={"snapshot": image_id}
+    )
+
+
+def _delete_snapshot(work: Work) -> None:
+    cloud = work.project()
+    ids = made(work, cloud, "image", work.state.get("image_id"))
+    take_back(work, "snapshot", ids, cloud.images.delete)
+
+
+def _snapshot_ready(work: Work) -> None:
+    still_wanted(work)
+    try:
+        image = work.project().images.image(work.state["image_id"])
+    except NotFound as error:
+        # Nova takes back a snapshot that failed.
+        raise Conflict("the snapshot failed: its image is gone") from error
+    if image.status == "active":
+        return
+    if image.status in ("killed", "deleted", "pending_delete"):
+        raise Conflict(f"the snapshot failed: its image is {image.status}")
+    if work.step_age("snapshot ready") > work.tools.settings.build_timeout:
+        raise Conflict("the snapshot takes too long", code="timeout")
+    raise Wait(_LOOK)
+
+
+SNAPSHOT = Step("snapshot", "snapshot of", _snapshot, _delete_snapshot)
+SNAPSHOT_READY = Step("snapshot ready", "snapshot of", _snapshot_ready)
+
+
+# -- changes
+
+
+def _republish(work: Work) -> None:
+    record = work.record(Kind.INSTANCE)
+    ports = list(record.data.get("ports", ()))
+    before = [Publish.parse(text) for text in record.data.get("published", ())]
+    wanted = _wanted(work)
+    moving = [each for each in before if any(_moves(each, to) for to in wanted)]
+    if moving:
+        # Neutron forwards a port of a guest but once.
+        publishing.unpublish(work, ports, moving)
+    kept = publishing.publish(work, ports[0], wanted) if wanted else []
+    leaving = [each for each in before if each not in kept]
+    if leaving:
+        publishing.unpublish(work, ports, leaving)
+    work.tools.store.update_record(
+        Kind.INSTANCE,
+        record.uuid,
+        merge={
+            "publish": [str(each) for each in wanted],
+            "published": [str(each) for each in kept],
+        },
+    )
+
+
+def _republish_back(work: Work) -> None:
+    record = work.find_record(Kind.INSTANCE)
+    if record is None:
+        return
+    before = [Publish.parse(text) for text in record.data.get("published", ())]
+    ports = list(record.data.get("ports", ()))
+    new = [
+        each
+        for each in _wanted(work)
+        if not any(_same_inside(each, b) and not _moves(b, each) for b in before)
+    ]
+    if new:
+        publishing.unpublish(work, ports, new)
+    if before:
+        publishing.publish(work, ports[0], before)
+    publishing.release_unused(work)
+
+
+def _same_inside(one: Publish, other: Publish) -> bool:
+    return (one.inside, one.protocol) == (other.inside, other.protocol)
+
+
+def _moves(before: Publish, wanted: Publish) -> bool:
+    """Whether a port of the guest is to be had at another port of the address."""
+    return _same_inside(before, wanted) and wanted.outside not in (None, before.outside)
+
+
+REPUBLISH = Step("publish", "published ports of instance", _republish, _republish_back)

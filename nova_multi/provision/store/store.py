@@ -1,0 +1,397 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The store: each method is one short transaction and returns plain values."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from nova_multi.domain import times
+from nova_multi.domain.names import Kind
+from nova_multi.domain.permissions import Permissions
+from nova_multi.domain.task import Task, TaskStatus, TaskType
+from nova_multi.provision.store import leases, records, signatures, tasks
+from nova_multi.provision.store.database import Clock, Database, retried
+from nova_multi.provision.store.values import ClaimedTask, Record
+
+
+class Store:
+    """Own state in one database; may be shared by threads, not over a fork.
+
+    Any method raises Unavailable if the database does not answer.
+
+    :param url: of SQLAlchemy; ``sqlite:////folder/file`` or
+        ``mysql+pymysql://user:password@host/database``.
+    :param clock: the present, for tests. Leases go by MariaDB's clock, which all
+        workers share.
+    :raises ConfigurationError: the URL can't be used.
+    """
+
+    def __init__(self, url: str, *, clock: Clock = times.now) -> None:
+        self._database = Database(url, clock)
+        self._clock = clock
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._database.close()
+
+    def ping(self) -> None:
+        """See that the database answers and has its tables."""
+        with self._database.read() as connection:
+            leases.next_due(connection)
+
+    # Tasks
+
+    @retried
+    def add_task(
+        self,
+        task: Task,
+        payload: Mapping[str, Any],
+        secret_refs: Sequence[str] = (),
+    ) -> None:
+        """Accept work; it can be claimed from now on.
+
+        :param payload: what is asked for, as JSON; no secrets.
+        :param secret_refs: where secrets are kept; forgotten when the task is finished.
+        :raises Conflict: there is a task with that uuid.
+        """
+        with self._database.write() as connection:
+            due = self._database.now(connection)
+            tasks.add(connection, task, payload, secret_refs, due)
+
+    @retried
+    def accept(
+        self,
+        new_records: Sequence[Record],
+        work: Sequence[tuple[Task, Mapping[str, Any]]],
+    ) -> None:
+        """Take names and accept the work on them: all of it, or nothing.
+
+        :param work: tasks, each with its payload as for :meth:`add_task`.
+        :raises NameTaken: a record's scope has one of that kind and name.
+        :raises Conflict: there is a record or task with that uuid.
+        """
+        with self._database.write() as connection:
+            due = self._database.now(connection)
+            for record in new_records:
+                records.add(connection, record)
+            for task, payload in work:
+                tasks.add(connection, task, payload, (), due)
+
+    @retried
+    def accept_on(
+        self,
+        record: Record,
+        merge: Mapping[str, Any],
+        expected: Iterable[str],
+        task: Task,
+        payload: Mapping[str, Any],
+    ) -> None:
+        """Mark a record and accept the work on it: both, or nothing.
+
+        :param record: as the caller has read it.
+        :param merge: as for :meth:`update_record`.
+        :param expected: entries of its data that nobody may have changed since.
+        :param payload: as for :meth:`add_task`.
+        :raises NotFound: the record is gone.
+        :raises Conflict: somebody has, or there is a task with that uuid.
+        """
+        as_read = {key: record.data.get(key) for key in expected}
+        with self._database.write() as connection:
+            at = self._clock()
+            records.update(connection, record.kind, record.uuid, at, {}, merge, as_read)
+            tasks.add(connection, task, payload, (), self._database.now(connection))
+
+    def task(self, uuid: str) -> Task:
+        """A task with its log.
+
+        :raises NotFound: there is no such task.
+        """
+        with self._database.read() as connection:
+            return tasks.get(connection, uuid)
+
+    def tasks(
+        self,
+        project_ids: Iterable[str] | None,
+        *,
+        status: TaskStatus | None = None,
+        type: TaskType | None = None,
+        object_uuid: str | None = None,
+        parent_uuid: str | None = None,
+        limit: int = 100,
+        marker: str | None = None,
+    ) -> list[Task]:
+        """A page of tasks, newest first, without their logs.
+
+        :param project_ids: whose; None for everybody's.
+        :param marker: uuid of the task after which the page begins.
+        :raises Invalid: the marker is no task.
+        """
+        with self._database.read() as connection:
+            query = tasks.page(
+                project_ids=project_ids,
+                status=status,
+                type=type,
+                object_uuid=object_uuid,
+                parent_uuid=parent_uuid,
+                before=tasks.marker_id(connection, marker),
+                limit=limit,
+            )
+            ids = connection.execute(query).scalars().all()
+            return tasks.load(connection, ids)
+
+    @retried
+    def advance(
+        self,
+        uuid: str,
+        status: TaskStatus,
+        message: str = "",
+        fencing: int | None = None,
+        at: datetime.datetime | None = None,
+    ) -> Task:
+        """Move a task on, as :meth:`Task.advanced` says.
+
+        :param fencing: number of the claim; None for an event, which anybody may hear.
+        :param at: when it happened, if that was not just now.
+        :returns: the task without its log.
+        :raises Fenced: the task is somebody else's.
+        :raises Conflict: the status can't follow.
+        """
+        with self._database.write() as connection:
+            task_id = tasks.row_id(connection, uuid, lock=True)
+            if fencing is not None:
+                leases.check_owner(connection, task_id, fencing)
+            return tasks.advance(
+                connection, task_id, status, message, at or self._clock()
+            )
+
+    @retried
+    def set_object(self, uuid: str, object_uuid: str, fencing: int) -> None:
+        """Say what a task works on, once that is known.
+
+        :raises Fenced: the task is somebody else's.
+        """
+        with self._database.write() as connection:
+            task_id = tasks.row_id(connection, uuid, lock=True)
+            leases.check_owner(connection, task_id, fencing)
+            tasks.set_object(connection, task_id, object_uuid)
+
+    @retried
+    def append_log(self, uuid: str, text: str) -> None:
+        """Add to a task's log; what is over a megabyte is left out.
+
+        :raises NotFound: there is no such task.
+        """
+        with self._database.write() as connection:
+            tasks.append_log(connection, uuid, text)
+
+    @retried
+    def add_request_id(self, uuid: str, request_id: str) -> None:
+        """Remember that a request to OpenStack was for this task.
+
+        :raises NotFound: there is no such task.
+        """
+        with self._database.write() as connection:
+            tasks.add_request_id(connection, uuid, request_id)
+
+    @retried
+    def delete_task(self, uuid: str) -> None:
+        """Forget a finished task.
+
+        :raises NotFound: there is no such task.
+        :raises Conflict: it isn't finished.
+        """
+        with self._database.write() as connection:
+            tasks.delete(connection, uuid)
+
+    # Leases
+
+    @retried
+    def claim(self, worker: str, limit: int, seconds: float) -> list[ClaimedTask]:
+        """Own tasks that are due or whose owner's lease has ended.
+
+        :param worker: who; not empty.
+        :param seconds: until others may claim them.
+        """
+        if not worker:
+            raise ValueError("a worker without a name can't own a task")
+        with self._database.write(read_committed=True) as connection:
+            now = self._database.now(connection)
+            return leases.claim(connection, worker, limit, seconds, now)
+
+    @retried
+    def renew(self, uuid: str, fencing: int, seconds: float) -> None:
+        """Own a task for that many seconds from now.
+
+        :raises Fenced: it is somebody else's.
+        """
+        with self._database.write() as connection:
+            until = self._after(connection, seconds)
+            leases.renew(connection, uuid, fencing, until)
+
+    @retried
+    def save_progress(
+        self, uuid: str, fencing: int, progress: Mapping[str, Any], log: str = ""
+    ) -> None:
+        """Keep how far the work has come, in place of what was kept before.
+
+        :param log: added to the task's log in the same transaction: whoever goes on
+            from this progress neither misses nor repeats it.
+        :raises Fenced: the task is somebody else's.
+        """
+        with self._database.write() as connection:
+            leases.save_progress(connection, uuid, fencing, progress, log)
+
+    @retried
+    def release(self, uuid: str, fencing: int, delay: float = 0) -> None:
+        """Give a task back; anybody may claim it in ``delay`` seconds.
+
+        :raises Fenced: it is somebody else's.
+        """
+        with self._database.write() as connection:
+            due = self._after(connection, delay)
+            leases.release(connection, uuid, fencing, due)
+
+    @retried
+    def finish(
+        self,
+        uuid: str,
+        fencing: int,
+        status: TaskStatus,
+        message: str = "",
+        at: datetime.datetime | None = None,
+    ) -> Task:
+        """End a task; it is never claimed again.
+
+        :returns: the task; with another status, where an event ended it before.
+        :raises Fenced: it is somebody else's.
+        :raises Conflict: the status is not an end of this task.
+        """
+        with self._database.write() as connection:
+            return leases.finish(
+                connection, uuid, fencing, status, message, at or self._clock()
+            )
+
+    def next_due(self) -> datetime.datetime | None:
+        """When the next task may be claimed; None if all are finished."""
+        with self._database.read() as connection:
+            return leases.next_due(connection)
+
+    # Records
+
+    @retried
+    def add_record(self, record: Record) -> None:
+        """Store a new record.
+
+        :raises NameTaken: its scope has one of that kind and name.
+        :raises Conflict: there is one with that uuid.
+        """
+        with self._database.write() as connection:
+            records.add(connection, record)
+
+    def record(self, kind: Kind | str, uuid: str) -> Record:
+        """A record.
+
+        :raises NotFound: there is none.
+        """
+        with self._database.read() as connection:
+            return records.get(connection, kind, uuid)
+
+    @retried
+    def update_record(
+        self,
+        kind: Kind | str,
+        uuid: str,
+        *,
+        name: str | None = None,
+        scope: str | None = None,
+        project_id: str | None = None,
+        openstack_id: str | None = None,
+        data: Mapping[str, Any] | None = None,
+        merge: Mapping[str, Any] | None = None,
+        owner_id: str | None = None,
+        permissions: Permissions | None = None,
+        task_uuid: str | None = None,
+    ) -> Record:
+        """Change what is given of a record.
+
+        :param data: all further fields, in place of what there was.
+        :param merge: single further fields; the others stay, None takes one away.
+        :raises NotFound: there is no such record.
+        :raises NameTaken: another one has the name.
+        """
+        given = {
+            "name": name,
+            "scope": scope,
+            "project_id": project_id,
+            "openstack_id": openstack_id,
+            "data": None if data is None else dict(data),
+            "owner_id": owner_id,
+            "permissions": None if permissions is None else str(permissions),
+            "task_uuid": task_uuid,
+        }
+        values = {field: value for field, value in given.items() if value is not None}
+        with self._database.write() as connection:
+            at = self._clock()
+            return records.update(connection, kind, uuid, at, values, merge)
+
+    @retried
+    def delete_record(self, kind: Kind | str, uuid: str) -> bool:
+        """Forget a record; False if there was none."""
+        with self._database.write() as connection:
+            return records.delete(connection, kind, uuid)
+
+    def list_records(
+        self,
+        kind: Kind | str,
+        *,
+        uuids: Iterable[str] | None = None,
+        scope: str | None = None,
+        scopes: Iterable[str] | None = None,
+        name: str | None = None,
+        project_ids: Iterable[str] | None = None,
+        openstack_ids: Iterable[str] | None = None,
+        task_uuid: str | None = None,
+        limit: int | None = None,
+        marker: str | None = None,
+    ) -> list[Record]:
+        """Records that fit everything that is given, oldest first.
+
+        :param marker: uuid of the record after which the page begins.
+        :raises Invalid: the marker is no record.
+        """
+        if scope is not None:
+            scopes = [scope]
+        with self._database.read() as connection:
+            return records.select(
+                connection,
+                kind,
+                uuids=uuids,
+                scopes=scopes,
+                name=name,
+                project_ids=project_ids,
+                openstack_ids=openstack_ids,
+                task_uuid=task_uuid,
+                limit=limit,
+                marker=marker,
+            )
+
+    # Signatures
+
+    @retried
+    def use_signature(self, signature: str, seconds: float) -> bool:
+        """Use a request's signature up; False if it was used before.
+
+        :param seconds: for how long it could be repeated.
+        """
+        with self._database.write(read_committed=True) as connection:
+            now = self._database.now(connection)
+            expires = now + datetime.timedelta(seconds=seconds)
+            return signatures.use(connection, signature, expires, now)
+
+    def _after(self, connection: sa.Connection, seconds: float) -> datetime.datetime:
+        now = self._database.now(connection)
+        return now + datetime.timedelta(seconds=seconds)

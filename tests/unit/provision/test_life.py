@@ -1,0 +1,387 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is asked for comes about, and goes away again."""
+
+import pytest
+
+from nova_multi.domain.driver import Driver
+from nova_multi.domain.errors import Conflict, Invalid
+from nova_multi.domain.publish import Publish
+from nova_multi.domain.task import TaskStatus
+from nova_multi.provision.service import Caller
+from tests.unit.provision.conftest import ADMIN, NOWHERE
+
+
+def statuses(task):
+    return [str(change.status) for change in task.history]
+
+
+def test_environment_has_a_project_and_a_network(stage):
+    stage.partition()
+    task = stage.environment(users=())
+    found = stage.service.environments.show(ADMIN, "dev", NOWHERE)
+    assert found.state == "ready"
+    assert found.partition == "dev_co"
+    project = stage.world.projects[found.uuid]
+    assert project.parent_id and project.name == "dev"
+    assert stage.world.counts() == {
+        "projects": 2,
+        "networks": 1,
+        "subnets": 1,
+        "routers": 1,
+        "links": 1,
+        "security groups": 2,
+    }
+    assert task.object_uuid == found.uuid
+
+
+def test_an_instance_waits_for_its_environment(stage):
+    stage.partition()
+    stage.provisioner()
+    stage.service.environments.create(
+        ADMIN, {"name": "dev", "partition": "dev_co"}, NOWHERE
+    )
+    task = stage.done(stage.accept())
+    assert task.status == "created"
+
+
+def test_states_of_an_instance_come_from_novas_records(stage):
+    stage.ready()
+    task = stage.instance()
+    assert statuses(task) == [
+        "pending",
+        "dispatching",
+        "dispatched",
+        "setting up",
+        "creating",
+        "created",
+    ]
+    times = {str(change.status): change.at for change in task.history}
+    (actions,) = stage.world.actions.values()
+    (event,) = actions[-1].events
+    assert times["dispatched"] == event.start
+    assert times["created"] == event.finish
+    assert actions[-1].request_id in task.request_ids
+    server_id = next(iter(stage.world.servers))
+    assert task.object_uuid == server_id
+    shown = stage.service.instances.show(ADMIN, "web", NOWHERE)
+    assert (shown.uuid, shown.status, shown.host) == (server_id, "ACTIVE", "node1")
+
+
+def test_everything_goes_away_again(stage):
+    stage.ready()
+    stage.instance(publish=["8080:80", "53:53/udp"])
+    task = stage.done(stage.service.instances.delete(ADMIN, "web", NOWHERE))
+    assert statuses(task)[-2:] == ["deleting", "deleted"]
+    kinds = stage.world.counts()
+    assert "servers" not in kinds and "ports" not in kinds
+    assert "forwardings" not in kinds
+    task = stage.done(stage.service.environments.delete(ADMIN, "dev", NOWHERE))
+    assert task.status == "deleted", task.history[-1].message
+    task = stage.done(stage.service.partitions.delete(ADMIN, "dev_co", NOWHERE))
+    assert task.status == "deleted", task.history[-1].message
+    assert stage.world.left() == {}
+    assert stage.world.grants == set()
+
+
+def test_what_is_full_is_not_deleted(stage):
+    stage.ready()
+    stage.instance()
+    with pytest.raises(Conflict, match="web"):
+        stage.service.environments.delete(ADMIN, "dev", NOWHERE)
+    with pytest.raises(Conflict, match="dev"):
+        stage.service.partitions.delete(ADMIN, "dev_co", NOWHERE)
+
+
+def test_the_script_reports(stage):
+    stage.ready()
+    stage.speak("web", "one", "two")
+    task = stage.instance(provisioner="site")
+    assert statuses(task)[-3:] == ["created", "provisioning", "provisioned"]
+    assert task.log.splitlines()[-2:] == ["one", "two"]
+
+
+def test_a_script_that_fails_leaves_the_instance_to_be_looked_at(stage):
+    stage.ready()
+    stage.speak("web", "no such package", exit_code=3)
+    task = stage.done(stage.accept(provisioner="site"))
+    assert task.status == "error"
+    last = task.history[-1].message
+    assert "step provision" in last and "web" in last and "exit status 3" in last
+    assert "kept" in last
+    assert "no such package" in task.log
+    assert len(stage.world.servers) == 1
+
+
+def test_a_script_that_fails_takes_the_instance_along_if_told_so(make_stage):
+    stage = make_stage(delete_failed=True).ready()
+    before = stage.world.left()
+    stage.speak("web", exit_code=1)
+    task = stage.done(stage.accept(provisioner="site"))
+    assert task.status == "error"
+    assert stage.world.left() == before
+
+
+def test_a_guest_that_never_reports(make_stage):
+    stage = make_stage(report_timeout=60).ready()
+    task = stage.done(stage.accept(provisioner="site"))
+    assert task.status == "error"
+    assert "not reported anything within 60 s" in task.history[-1].message
+
+
+def test_a_guest_that_falls_silent(make_stage):
+    stage = make_stage(report_timeout=60).ready()
+    stage.speak("web", "half of it", exit_code=None)
+    task = stage.done(stage.accept(provisioner="site"))
+    assert task.status == "error"
+    assert "in phase run" in task.history[-1].message
+    assert task.log.count("half of it") == 1
+
+
+def test_start_stop_restart(stage):
+    stage.ready()
+    stage.instance()
+    (server_id,) = stage.world.servers
+    instances = stage.service.instances
+    assert stage.done(instances.stop(ADMIN, "web", NOWHERE)).status == "done"
+    assert stage.world.servers[server_id].status == "SHUTOFF"
+    assert stage.done(instances.start(ADMIN, "web", NOWHERE)).status == "done"
+    assert stage.world.servers[server_id].status == "ACTIVE"
+    assert stage.done(instances.restart(ADMIN, "web", NOWHERE)).status == "done"
+    names = [action.name for action in stage.world.actions[server_id]]
+    assert names == ["reboot", "start", "stop", "create"]
+
+
+def test_several_at_once(stage):
+    stage.ready()
+    accepted = stage.accept("grid", count=5)
+    task = stage.done(accepted)
+    assert task.status == "created"
+    names = sorted(server.name for server in stage.world.servers.values())
+    assert names == [f"grid-{n}" for n in range(1, 6)]
+    children = stage.store.tasks(None, parent_uuid=accepted.task_uuid)
+    assert len(children) == 5
+
+
+def test_one_of_several_fails(stage):
+    stage.ready()
+    stage.world.broken["grid-2"] = "bad"
+    task = stage.done(stage.accept("grid", count=3))
+    assert task.status == "error"
+    assert "1 of 3 failed" in task.history[-1].message
+    assert "grid-2" in task.history[-1].message
+    assert len(stage.world.servers) == 2
+
+
+def test_of_several_names_all_or_none_is_taken(stage):
+    stage.ready()
+    stage.instance("grid-3")
+    with pytest.raises(Conflict):
+        stage.accept("grid", count=3)
+    assert [r.name for r in stage.store.list_records("instance")] == ["grid-3"]
+
+
+def test_clone(stage):
+    stage.ready()
+    stage.instance(publish=["8080:80"])
+    accepted = stage.service.instances.clone(ADMIN, "web", {"name": "web2"}, NOWHERE)
+    assert stage.done(accepted).status == "created"
+    snapshot = next(i for i in stage.world.images.values() if "snapshot" in i.name)
+    copy = next(s for s in stage.world.servers.values() if s.name == "web2")
+    assert copy.image_id == snapshot.id
+    assert (
+        stage.done(stage.service.instances.delete(ADMIN, "web2", NOWHERE)).status
+        == "deleted"
+    )
+    assert snapshot.id not in stage.world.images
+    assert [s.name for s in stage.world.servers.values()] == ["web"]
+
+
+def test_a_port_that_is_taken_names_who_has_it(stage):
+    stage.ready()
+    stage.instance(publish=["8080:80"])
+    with pytest.raises(Conflict, match="instance web") as caught:
+        stage.accept("other", publish=["8080:81"])
+    assert caught.value.code == "port_taken"
+    assert [r.name for r in stage.store.list_records("instance")] == ["web"]
+
+
+def test_a_port_that_is_taken_only_when_it_comes_to_it(stage):
+    stage.ready()
+    stage.instance(publish=["8080:80"])
+    record = stage.store.list_records("instance")[0]
+    # As if both had been accepted at the same time.
+    stage.store.update_record("instance", record.uuid, merge={"published": []})
+    stage.store.update_record("instance", record.uuid, merge={"publish": []})
+    before = stage.world.left()
+    task = stage.done(stage.accept("other", publish=["8080:81"]))
+    assert task.status == "error"
+    assert "already published by instance web" in task.history[-1].message
+    assert stage.world.left() == before
+
+
+def test_ports_are_free_again_after_the_delete(stage):
+    stage.ready()
+    stage.instance(publish=["8080:80"])
+    stage.done(stage.service.instances.delete(ADMIN, "web", NOWHERE))
+    stage.instance("other", publish=["8080:80"])
+    shown = stage.service.instances.show(ADMIN, "other", NOWHERE)
+    assert [str(each) for each in shown.published] == ["8080:80"]
+    assert len(stage.world.addresses) == 1
+
+
+def test_other_ports(stage):
+    stage.ready()
+    stage.instance(publish=["8080:80", "9090:90"])
+    fields = {"publish": (Publish(8080, 80), Publish(7070, 70))}
+    accepted = stage.service.instances.change(ADMIN, "web", fields, NOWHERE)
+    assert stage.done(accepted).status == "done"
+    outside = sorted(each.outside for each in stage.world.forwardings.values())
+    assert outside == [7070, 8080]
+
+
+def test_a_port_of_the_guest_at_another_port_of_the_address(stage):
+    stage.ready()
+    stage.instance(publish=["8080:80", "9090:90"])
+    fields = {"publish": (Publish(8081, 80), Publish(None, 90))}
+    accepted = stage.service.instances.change(ADMIN, "web", fields, NOWHERE)
+    task = stage.done(accepted)
+    assert task.status == "done", task.history[-1].message
+    outside = sorted(each.outside for each in stage.world.forwardings.values())
+    assert outside == [8081, 9090]
+
+
+def test_other_ports_that_fail_leave_what_was_published(stage):
+    stage.ready()
+    stage.instance(publish=["8080:80", "9090:90"])
+    before = {(e.outside, e.inside) for e in stage.world.forwardings.values()}
+
+    def hook(name, when):
+        if name == "publishing.open" and when == "after":
+            stage.world.hook = None
+            raise Conflict("no more rules")
+
+    stage.world.hook = hook
+    fields = {"publish": (Publish(8081, 80), Publish(None, 70))}
+    accepted = stage.service.instances.change(ADMIN, "web", fields, NOWHERE)
+    task = stage.done(accepted)
+    assert task.status == "error" and "no more rules" in task.history[-1].message
+    after = {(e.outside, e.inside) for e in stage.world.forwardings.values()}
+    assert after == before
+    shown = stage.service.instances.show(ADMIN, "web", NOWHERE)
+    assert [str(each) for each in shown.published] == ["8080:80", "9090:90"]
+
+
+def test_deleted_while_it_is_made(stage):
+    stage.ready()
+    before = stage.world.left()
+    accepted = stage.accept(publish=["8080:80"])
+    stage.work(until=lambda: stage.world.servers)
+    stage.service.instances.delete(ADMIN, "web", NOWHERE)
+    stage.forget_leases()
+    stage.work()
+    task = stage.store.task(accepted.task_uuid)
+    assert task.status == "error"
+    assert "deleted while it was made" in task.history[-1].message
+    assert stage.world.left() == before
+    assert stage.store.list_records("instance") == []
+
+
+def test_no_host_names_the_requirement(stage):
+    stage.ready()
+    stage.world.add_machine("node2")
+    task = stage.done(stage.accept(memory_mb=999_999))
+    assert task.status == "error"
+    assert "999999 MB of memory" in task.history[-1].message
+
+
+def test_nova_finds_no_host_placement_says_why(stage):
+    stage.ready()
+    stage.world.broken["web"] = "unplaced"
+    task = stage.done(stage.accept())
+    assert "no host meets: memory" in task.history[-1].message
+
+
+def test_a_driver_that_no_host_has(stage):
+    stage.ready()
+    for host in list(stage.world.services):
+        if host.endswith("-docker"):
+            del stage.world.services[host]
+    stage.provisioner("boxed", image="alpine-docker")
+    with pytest.raises(Invalid) as caught:
+        stage.accept(provisioner="boxed", driver=Driver.DOCKER)
+    assert caught.value.field == "driver"
+
+
+def test_the_policy_chooses_the_machine(stage):
+    stage.ready()
+    stage.world.add_machine("node2")
+    for number in range(4):
+        stage.instance(f"web{number}")
+    hosts = [new.host for new in stage.world.requests.values()]
+    assert sorted(hosts) == ["node1", "node1", "node2", "node2"]
+
+
+def test_openstack_that_is_away_is_waited_for(stage):
+    from nova_multi.domain.errors import Unavailable
+
+    stage.ready()
+    accepted = stage.accept()
+    refusals = iter(range(5))
+
+    def hook(name, when):
+        if (
+            name == "servers.create"
+            and when == "before"
+            and next(refusals, None) is not None
+        ):
+            raise Unavailable("Nova is away", retry_after=7)
+
+    stage.world.hook = hook
+    stage.work()
+    task = stage.store.task(accepted.task_uuid)
+    assert task.status == "created"
+    assert task.log.count("Nova is away") == 1
+
+
+def test_openstack_that_stays_away_ends_it(stage):
+    from nova_multi.domain.errors import Unavailable
+
+    stage.ready()
+    before = stage.world.left()
+    accepted = stage.accept()
+
+    def hook(name, when):
+        if name == "servers.create":
+            raise Unavailable("Nova is away", retry_after=30)
+
+    stage.world.hook = hook
+    stage.work()
+    task = stage.store.task(accepted.task_uuid)
+    assert task.status == TaskStatus.ERROR
+    assert "Nova is away" in task.history[-1].message
+    assert stage.world.left() == before
+
+
+def test_who_comes_from_another_project(make_stage, stage):
+    elsewhere = Caller("user-x", "p-elsewhere", frozenset({"admin"}))
+    inside = Caller("user-single", "p-single", frozenset({"member"}))
+    single = make_stage(single=True).service
+    assert single.admits(inside) and not single.admits(elsewhere)
+    assert stage.service.admits(elsewhere)
+
+
+def test_one_project_of_an_ordinary_user(make_stage):
+    stage = make_stage(single=True)
+    stage.world.flavors["m1"] = __import__(
+        "nova_multi.cloud.values", fromlist=["Flavor"]
+    ).Flavor("m1", "m1.small", 1, 2048, 20)
+    stage.partition()
+    stage.environment()
+    stage.provisioner()
+    stage.instance(publish=["8080:80"])
+    shown = stage.service.instances.show(ADMIN, "web", NOWHERE)
+    assert shown.status == "ACTIVE"
+    stage.done(stage.service.instances.delete(ADMIN, "web", NOWHERE))
+    task = stage.done(stage.service.environments.delete(ADMIN, "dev", NOWHERE))
+    assert task.status == "deleted", task.history[-1].message
+    assert {k for k in stage.world.left()} <= {"security groups"}
