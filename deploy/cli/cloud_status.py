@@ -36,6 +36,7 @@ def main(hosts: list[str]) -> int:
         "neutron": lambda: _agents(cloud),
         "glance": lambda: _images(cloud),
         "placement": lambda: _providers(cloud),
+        "provisioning": lambda: _provisioning(cloud),
     }
     with concurrent.futures.ThreadPoolExecutor(len(checks)) as pool:
         tasks = {
@@ -113,6 +114,32 @@ def _images(cloud: openstack.connection.Connection) -> Iterator[Row]:
 def _providers(cloud: openstack.connection.Connection) -> Iterator[Row]:
     count = sum(1 for _ in cloud.placement.resource_providers())
     yield "resource providers", None, f"{count} in Placement"
+
+
+def _provisioning(cloud: openstack.connection.Connection) -> Iterator[Row]:
+    """What the provisioning service found of all that it needs."""
+    where = {"service_type": "provisioning", "interface": "internal"}
+    if cloud.session.get_endpoint(**where) is None:
+        return  # not deployed here
+    answer = cloud.session.get(
+        "/healthcheck",
+        endpoint_filter=where,
+        authenticated=False,
+        raise_exc=False,
+        timeout=_API_TIMEOUT,
+    )
+    try:
+        backends = answer.json()["backends"]
+    except (ValueError, KeyError):
+        yield "provisioning", f"its health check answers {answer.status_code}", ""
+        return
+    faults = [
+        f"{backend['name']}: {backend['message']}"
+        for backend in backends
+        if not backend["healthy"]
+    ]
+    names = ", ".join(backend["name"] for backend in backends)
+    yield "provisioning", "; ".join(faults) or None, f"reaches {names}"
 
 
 if __name__ == "__main__":

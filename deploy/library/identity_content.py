@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What Keystone must know: services, endpoints, projects, users and their roles."""
+"""What Keystone must know: services, domains, projects, users and their roles."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = r"""
 module: identity_content
-short_description: Services, endpoints, projects, users and roles in Keystone
+short_description: Services, endpoints, domains, projects, users and roles in Keystone
 description:
   - Each is looked up, and made or mended only where it is missing or differs. That an
     account has its password is found by asking for a token with it.
@@ -29,13 +29,19 @@ options:
     required: true
     type: dict
   region: {required: true, type: str}
-  projects: {type: list, elements: str}
+  domains:
+    description: id (32 hexadecimal digits), name and description.
+    type: list
+    elements: dict
+  projects: {description: Of the default domain., type: list, elements: str}
   services:
     description: name, type, description and url.
     type: list
     elements: dict
   users:
-    description: name, password, and roles on a project.
+    description: >-
+      name, password, and roles on a project of the default domain; or, where a domain
+      is given by its id, of that domain and with roles on it.
     type: list
     elements: dict
 """
@@ -60,19 +66,22 @@ class BootstrapError(Exception):
 
 
 def password_auth(auth: dict[str, str]) -> Any:
-    """keystoneauth's plugin for an account of the default domain."""
+    """keystoneauth's plugin for an account, in its project if it has one."""
+    scope = {}
+    if auth.get("project_name"):
+        scope = {"project_name": auth["project_name"], "project_domain_id": DOMAIN_ID}
     return v3.Password(
         auth_url=auth["auth_url"],
         username=auth["username"],
         password=auth["password"],
-        project_name=auth["project_name"],
-        user_domain_id=DOMAIN_ID,
-        project_domain_id=DOMAIN_ID,
+        user_domain_id=auth.get("domain") or DOMAIN_ID,
+        unscoped=not scope,
+        **scope,
     )
 
 
 def session_of(auth: dict[str, str]) -> Any | None:
-    """A session with a token of the account for its project; None if refused."""
+    """A session with a token of the account; None if refused."""
     session = auth_session.Session(auth=password_auth(auth))
     try:
         session.get_token()
@@ -122,6 +131,7 @@ class Content:
 
     def apply(self) -> Iterator[str]:
         yield from self._services()
+        yield from self._domains()
         yield from self._accounts()
 
     def _services(self) -> Iterator[str]:
@@ -158,6 +168,27 @@ class Content:
                     self._identity.update_endpoint(endpoint, url=wanted["url"])
                     yield name
 
+    def _domains(self) -> Iterator[str]:
+        wanted = self._wanted["domains"] or ()
+        present = {domain.id: domain for domain in self._identity.domains()}
+        for entry in wanted:
+            domain = present.get(entry["id"])
+            if domain is None:
+                # The client's own method knows nothing of an id that is chosen.
+                body = {
+                    "name": entry["name"],
+                    "description": entry["description"],
+                    "explicit_domain_id": entry["id"],
+                }
+                response = self._identity.post("/domains", json={"domain": body})
+                sdk_exceptions.raise_from_response(response)
+                yield f"domain {entry['name']}"
+            elif domain.name != entry["name"] or not domain.is_enabled:
+                self._identity.update_domain(
+                    domain, name=entry["name"], is_enabled=True
+                )
+                yield f"domain {entry['name']}"
+
     def _accounts(self) -> Iterator[str]:
         projects = {
             project.name: project
@@ -169,31 +200,39 @@ class Content:
                     name=name, domain_id=DOMAIN_ID
                 )
                 yield f"project {name}"
-        users = {user.name: user for user in self._identity.users(domain_id=DOMAIN_ID)}
+        users = {(user.domain_id, user.name): user for user in self._identity.users()}
         roles = {role.name: role for role in self._identity.roles()}
         granted = {
-            (grant.user["id"], grant.scope["project"]["id"], grant.role["id"])
+            (grant.user["id"], grant.scope[kind]["id"], grant.role["id"])
             for grant in self._identity.role_assignments()
-            if grant.user and "project" in (grant.scope or {})
+            if grant.user
+            for kind in ("project", "domain")
+            if kind in (grant.scope or {})
         }
         known = []
         for wanted in self._wanted["users"] or ():
-            user = users.get(wanted["name"])
+            domain_id = wanted["domain"] or DOMAIN_ID
+            user = users.get((domain_id, wanted["name"]))
             if user is None:
                 user = self._identity.create_user(
                     name=wanted["name"],
                     password=wanted["password"],
-                    domain_id=DOMAIN_ID,
+                    domain_id=domain_id,
                 )
                 yield f"user {wanted['name']}"
             else:
                 known.append((user, wanted))
-            project = projects[wanted["project"]]
+            project = projects[wanted["project"]] if wanted["project"] else None
+            place = project.id if project else domain_id
             for name in wanted["roles"]:
                 role = roles[name]
-                if (user.id, project.id, role.id) not in granted:
+                if (user.id, place, role.id) in granted:
+                    continue
+                if project:
                     self._identity.assign_project_role_to_user(project, user, role)
-                    yield f"role {name} of {wanted['name']} on {wanted['project']}"
+                else:
+                    self._identity.assign_domain_role_to_user(domain_id, user, role)
+                yield f"role {name} of {wanted['name']}"
         yield from self._passwords(known)
 
     def _passwords(self, known: list[tuple[Any, dict[str, Any]]]) -> Iterator[str]:
@@ -208,6 +247,7 @@ class Content:
                     "username": wanted["name"],
                     "password": wanted["password"],
                     "project_name": wanted["project"],
+                    "domain": wanted["domain"],
                 }
             )
             return session is not None
@@ -246,6 +286,11 @@ def _argument_spec() -> dict[str, Any]:
             },
         },
         "region": text,
+        "domains": {
+            "type": "list",
+            "elements": "dict",
+            "options": {"id": text, "name": text, "description": text},
+        },
         "projects": {"type": "list", "elements": "str"},
         "services": {
             "type": "list",
@@ -255,10 +300,13 @@ def _argument_spec() -> dict[str, Any]:
         "users": {
             "type": "list",
             "elements": "dict",
+            "mutually_exclusive": [("project", "domain")],
+            "required_one_of": [("project", "domain")],
             "options": {
                 "name": text,
                 "password": secret,
-                "project": text,
+                "project": {"type": "str"},
+                "domain": {"type": "str"},
                 "roles": {"type": "list", "elements": "str", "required": True},
             },
         },

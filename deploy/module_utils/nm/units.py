@@ -37,7 +37,7 @@ def environment(service: Service) -> dict[str, str]:
 
 
 def unit_name(name: str) -> str:
-    return f"nova-multi-{name}.service"
+    return f"nova-multi-{name.removeprefix('nova-multi-')}.service"
 
 
 def systemd_unit(service: Service) -> str:

@@ -318,6 +318,7 @@ def next_commands(cloud: str, rows: list[Row]) -> list[str]:
         f"  openstack --os-cloud {cloud} console log show {first.name}",
         f"  curl http://{first.address}/",
         f"  openstack --os-cloud {cloud}-admin hypervisor list",
+        f"  openstack --os-cloud {cloud}-admin multi host list",
         "  deploy/status",
     ]
 
