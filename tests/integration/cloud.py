@@ -4,8 +4,13 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
+import os
+import pathlib
+import shutil
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -22,6 +27,17 @@ FLAVOR = "m1.micro"
 COMMAND_TIMEOUT = 120
 
 _T = TypeVar("_T")
+
+
+@functools.cache
+def command() -> str:
+    """The ``openstack`` that users have; the tests' own environment has another one."""
+    own = pathlib.Path(sys.executable).parent
+    folders = os.environ["PATH"].split(os.pathsep)
+    path = os.pathsep.join(each for each in folders if pathlib.Path(each) != own)
+    found = shutil.which("openstack", path=path)
+    assert found, "there is no `openstack` on the path: deploy/up puts it there"
+    return found
 
 
 class CommandFailed(Exception):
@@ -47,7 +63,7 @@ def openstack_text(*arguments: str, cloud: str = MEMBER) -> str:
 
 def _openstack(arguments: list[str], cloud: str) -> str:
     done = subprocess.run(
-        ["openstack", "--os-cloud", cloud, *arguments],
+        [command(), "--os-cloud", cloud, *arguments],
         capture_output=True,
         text=True,
         timeout=COMMAND_TIMEOUT,

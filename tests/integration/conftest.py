@@ -49,6 +49,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="append",
         help="hypervisor to test; may be repeated (all by default)",
     )
+    parser.addoption(
+        "--burst",
+        type=int,
+        default=6,
+        help="instances that are being made while the provisioning service is killed",
+    )
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

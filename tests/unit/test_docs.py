@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The documentation is as true as the code."""
 
+import configparser
 import pathlib
+import pkgutil
 
 import pytest
 
+from nova_multi.cmd import options
 from nova_multi.conf import opts
 from nova_multi.virt import nova_namespace
 from nova_multi.virt.docker.driver import DockerDriver
@@ -15,20 +18,41 @@ DOCS = TOP / "doc" / "source"
 MATRIX = (DOCS / "user" / "support-matrix.rst").read_text()
 
 
-def test_every_option_explains_itself():
-    for group, options in opts.list_opts():
-        assert options, group.name
-        for option in options:
+NAMESPACES = {
+    "nova_multi": (opts.list_opts, {"nova_multi", "docker", "lxd"}),
+    "nova_multi.provision": (
+        options.list_opts,
+        {"api", "cloud", "provision", "worker", "database"},
+    ),
+}
+
+
+@pytest.mark.parametrize("namespace", NAMESPACES)
+def test_every_option_explains_itself(namespace):
+    for group, found in NAMESPACES[namespace][0]():
+        assert found, group.name
+        for option in found:
             assert len(option.help or "") > 40, f"[{group.name}] {option.name}"
 
 
-def test_the_reference_lists_our_namespace():
-    assert "nova_multi" in (DOCS / "reference" / "configuration.rst").read_text()
-    assert {group.name for group, _ in opts.list_opts()} == {
-        "nova_multi",
-        "docker",
-        "lxd",
-    }
+@pytest.mark.parametrize("namespace", NAMESPACES)
+def test_the_reference_lists_our_namespaces(namespace):
+    listed = (DOCS / "reference" / "configuration.rst").read_text()
+    assert f".. show-options::\n\n   {namespace}\n" in listed
+    assert f"--namespace {namespace}``" in listed
+    function, groups = NAMESPACES[namespace]
+    assert {group.name for group, _ in function()} == groups
+
+
+def test_the_namespaces_can_be_generated_from():
+    """Entry points of the package as it is in the checkout."""
+    setup = configparser.ConfigParser()
+    setup.read(TOP / "setup.cfg")
+    lines = setup["options.entry_points"]["oslo.config.opts"].strip().splitlines()
+    named = dict(line.split(" = ") for line in lines)
+    assert named.keys() == NAMESPACES.keys()
+    for namespace, (function, _) in NAMESPACES.items():
+        assert pkgutil.resolve_name(named[namespace]) is function
 
 
 @pytest.mark.parametrize("driver", [DockerDriver, LXDDriver])

@@ -45,6 +45,16 @@ OWNED = {
     "libvirt": ("virt.libvirt",),
     "nova": ("virt", "privsep", "cmd"),
     "os_vif": ("virt",),
+    "flask": ("api",),
+    "werkzeug": ("api",),
+    "keystonemiddleware": ("api",),
+    "oslo_policy": ("api",),
+    "oslo_middleware": ("api",),
+    "pydantic": ("api.schemas",),
+    "pydantic_core": ("api.schemas",),
+    "cliff": ("osc",),
+    "osc_lib": ("osc",),
+    "keystoneauth1": ("cloud", "client", "osc"),
 }
 
 #: The domain is plain Python.
@@ -105,6 +115,17 @@ def test_libraries_have_one_place(module: str) -> None:
         owners = OWNED.get(imported.split(".")[0])
         if owners:
             assert _part(module, owners), f"{module} must not import {imported}"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_the_interface_knows_only_the_service(module: str) -> None:
+    if _part(module, ("api",)) is None:
+        return
+    allowed = ("api", "domain", "conf", "exception", "provision.service")
+    for imported in _imports(module, MODULES[module]):
+        if imported.startswith("nova_multi."):
+            target = imported.removeprefix("nova_multi.")
+            assert _part(target, allowed), f"{module} must not import {imported}"
 
 
 @pytest.mark.parametrize("module", MODULES)

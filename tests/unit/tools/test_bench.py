@@ -57,6 +57,24 @@ def test_the_page_adds_up_the_memory() -> None:
     assert "   * - **All**\n     - **15**" in page
 
 
+def test_the_page_compares_the_provisioning_service() -> None:
+    found = {
+        "load": 0.5,
+        "count": 30,
+        "wall": 33.0,
+        "plain": 30.0,
+        "accept": [0.2] * 30,
+        "own": [0.02] * 30,
+        "page": [0.04, 0.045],
+        "delay": [0.1, 0.2, 0.3],
+    }
+    page = figures.page({"date": "d", "machine": MACHINE, "provisioning": found})
+    assert "33.0 s by the service, 30.0 s by openstacksdk" in page
+    assert "1.10 times" in page
+    cells = ["30", "0.020", "0.020", str(figures.GOAL_ACCEPT)]
+    assert "\n     - ".join(cells) in page
+
+
 def test_the_fake_compute_has_settings_of_its_own(tmp_path: Path) -> None:
     common = (
         "[DEFAULT]\nhost = node\ntransport_url = rabbit://u:50%@h/\n[DEFAULT]\n"

@@ -123,6 +123,19 @@ def member(archive: tarfile.TarFile, name: str) -> Any:
     return found
 
 
+@pytest.mark.parametrize("version", ["12.4+deb12u11", "12.13"])
+def test_an_image_tells_which_system_it_has(version: str, tmp_path: Path) -> None:
+    packages = debian.Packages({"base-files": version}, None)
+    builder = build._Builder(recipe.read(RECIPE), packages, tmp_path, lambda _: None)
+    assert builder._container_properties("lxd") == {
+        "img_hv_type": "lxd",
+        "trait:CUSTOM_HYPERVISOR_LXD": "required",
+        "os_type": "linux",
+        "os_distro": "debian",
+        "os_version": "12",
+    }
+
+
 class TestPresent:
     """An output folder is reused only when whole and of the same inputs."""
 

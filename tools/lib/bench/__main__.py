@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import configparser
 import datetime
 import json
 import os
@@ -20,11 +21,13 @@ import openstack
 from keystoneauth1 import exceptions as auth_exceptions
 from openstack import exceptions as sdk_exceptions
 
-from bench import engines, fake_compute, figures, memory, servers
+from bench import engines, fake_compute, figures, memory, provisioning, servers
 from bench.errors import BenchError
 
 SOURCE = Path(__file__).resolve().parents[3]
-PARTS = ("memory", "servers", "engines", "second-run")
+PARTS = ("memory", "servers", "engines", "provisioning", "second-run")
+#: Configuration of the provisioning service; names its database.
+PROVISIONING = Path("/etc/nova-multi/provisioning/nova-multi.conf")
 #: Seconds that a second deploy/up may take before it is given up.
 UP_TIMEOUT = 900
 
@@ -107,6 +110,21 @@ def _memory(arguments: argparse.Namespace, results: dict[str, Any]) -> None:
     results["memory"] = {name: round(size, 1) for name, size in found.items()}
 
 
+def _provisioning(arguments: argparse.Namespace, results: dict[str, Any]) -> None:
+    configuration = configparser.ConfigParser(interpolation=None, strict=False)
+    configuration.read(PROVISIONING)
+    if not configuration.has_option("database", "connection"):
+        raise BenchError(f"{PROVISIONING} names no database")
+    load = os.getloadavg()[0]
+    found = provisioning.measure(
+        openstack.connect(cloud=arguments.cloud),
+        configuration.get("database", "connection"),
+        arguments.instances,
+        _log,
+    )
+    results["provisioning"] = {"load": round(load, 2), **found}
+
+
 def _second_run(arguments: argparse.Namespace, results: dict[str, Any]) -> None:
     start = time.monotonic()
     subprocess.run(
@@ -122,6 +140,7 @@ _MEASURES = {
     "servers": _servers,
     "engines": _engines,
     "memory": _memory,
+    "provisioning": _provisioning,
     "second-run": _second_run,
 }
 
@@ -163,6 +182,13 @@ def _arguments() -> argparse.Namespace:
         type=int,
         default=20,
         help="servers of each hypervisor (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--instances",
+        type=int,
+        default=28,
+        help="instances that are made in one go; a machine of two cores has no"
+        " room for more beside the example (default: %(default)s)",
     )
     parser.add_argument(
         "--cloud",

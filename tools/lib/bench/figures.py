@@ -12,6 +12,11 @@ from bench.stats import summary
 GOAL_RATIO = 1.4
 GOAL_MEMORY_MB = 3000
 GOAL_SECOND_RUN = 40
+#: Of the provisioning service: seconds, and against openstacksdk in threads.
+GOAL_ACCEPT = 0.030
+GOAL_PAGE = 0.050
+GOAL_DELAY = 1.0
+GOAL_BURST = 1.1
 FLOOR = "fake"
 TITLES = {
     "fake": "Nova's FakeDriver (the floor)",
@@ -47,6 +52,7 @@ def page(results: dict[str, Any]) -> str:
         ("servers", _servers),
         ("engines", _engines),
         ("memory", _memory),
+        ("provisioning", _provisioning),
         ("second_run", _second_run),
     ):
         if key in results:
@@ -118,6 +124,33 @@ def _memory(memory: dict[str, float]) -> str:
                 ("**All**", f"**{sum(memory.values()):.0f}**"),
             ],
         ),
+    )
+
+
+def _provisioning(found: dict[str, Any]) -> str:
+    count = found["count"]
+    rows = [
+        (told, one.count, f"{one.median:.3f}", f"{one.p95:.3f}", aim)
+        for told, key, aim in (
+            ("Accepting an instance, 8 clients, as they see it", "accept", ""),
+            ("Of that, the service's own time", "own", GOAL_ACCEPT),
+            (
+                "A page of 100 of 10,000 tasks, with the token's check",
+                "page",
+                GOAL_PAGE,
+            ),
+            ("From Nova's notification until the task shows it", "delay", GOAL_DELAY),
+        )
+        for one in [summary(found[key])]
+    ]
+    ratio = found["wall"] / found["plain"]
+    return _section(
+        "The provisioning service",
+        f"{count} instances in one go: {found['wall']:.1f} s by the service,"
+        f" {found['plain']:.1f} s by openstacksdk",
+        f"in 8 threads ({ratio:.2f} times; the aim is at most {GOAL_BURST}). Load of"
+        f" the machine before: {found['load']}. Seconds:",
+        table=_table(("What", "Count", "Median", "p95", "Aim"), rows),
     )
 
 

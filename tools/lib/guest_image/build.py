@@ -99,6 +99,19 @@ class _Builder:
                 packed.append(pool.submit(self._vm, unpacked.result()))
             return [image for one in packed for image in one.result()]
 
+    def _system(self) -> dict[str, str]:
+        """What is in all images, in Glance's words."""
+        # base-files has the number of its release before the point.
+        release = self._packages.versions["base-files"].partition(".")[0]
+        return {"os_type": "linux", "os_distro": "debian", "os_version": release}
+
+    def _container_properties(self, hypervisor: str) -> dict[str, str]:
+        return {
+            "img_hv_type": hypervisor,
+            f"trait:CUSTOM_HYPERVISOR_{hypervisor.upper()}": "required",
+            **self._system(),
+        }
+
     def _docker(self) -> list[Image]:
         target = self._scratch / f"{self._recipe.name}-docker.tar"
         containers.docker_archive(
@@ -113,7 +126,7 @@ class _Builder:
                 target,
                 "docker",
                 formats=("raw", "docker"),
-                properties=_container_properties("docker"),
+                properties=self._container_properties("docker"),
             )
         ]
 
@@ -124,7 +137,7 @@ class _Builder:
             _describe(
                 target,
                 "lxd",
-                properties=_container_properties("lxd"),
+                properties=self._container_properties("lxd"),
             )
         ]
 
@@ -140,7 +153,7 @@ class _Builder:
             _describe(
                 target,
                 "lxd",
-                properties=_container_properties("lxd"),
+                properties=self._container_properties("lxd"),
             )
         ]
 
@@ -162,7 +175,7 @@ class _Builder:
                     "img_hv_type": "qemu",
                     "hw_disk_bus": "virtio",
                     "hw_vif_model": "virtio",
-                    "os_type": "linux",
+                    **self._system(),
                     "os_command_line": kernel.command_line(self._recipe, modules),
                 },
                 references={
@@ -177,14 +190,6 @@ class _Builder:
     def _kernel(self, package: str) -> kernel.Modules:
         archive = debian.fetch_kernel(package, self._scratch / "kernel")
         return kernel.unpack(archive, self._scratch / f"{self._recipe.name}-vm-kernel")
-
-
-def _container_properties(hypervisor: str) -> dict[str, str]:
-    return {
-        "img_hv_type": hypervisor,
-        f"trait:CUSTOM_HYPERVISOR_{hypervisor.upper()}": "required",
-        "os_type": "linux",
-    }
 
 
 def _describe(
