@@ -3,7 +3,7 @@
 
 project = "nova_multi"
 copyright = "nova_multi contributors"
-extensions = ["oslo_config.sphinxext", "reno.sphinxext"]
+extensions = ["cliff.sphinxext", "oslo_config.sphinxext", "reno.sphinxext"]
 html_theme = "openstackdocs"
 extensions.append("openstackdocstheme")
 openstackdocs_auto_name = False
