@@ -24,8 +24,11 @@ FOLDERS = (
     "/var/log/nova-multi",
     "/run/nova-multi",
 )
-#: MiB of all services together; guests are not counted.
+#: MiB of the control plane and three computes; guests are not counted.
 MEMORY_LIMIT = 3072
+#: The provisioning service's, and their MiB.
+PROVISIONING = frozenset({"nova-multi-api", "nova-multi-worker"})
+PROVISIONING_LIMIT = 320
 #: Programs that are guests, or a guest's own.
 GUESTS = re.compile(r"qemu-system|containerd-shim|\[lxc monitor\]")
 MARK = b"NOVA_MULTI_SERVICE="
@@ -161,4 +164,6 @@ def test_all_services_together_keep_to_their_memory() -> None:
         if name and found and not GUESTS.search(command):
             taken[name] += int(found[1])
     assert len(taken) >= 20
+    own = sum(taken.pop(name) for name in PROVISIONING)
+    assert own / 1024 < PROVISIONING_LIMIT
     assert sum(taken.values()) / 1024 < MEMORY_LIMIT, taken.most_common()
