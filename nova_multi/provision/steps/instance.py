@@ -451,7 +451,8 @@ def _republish(work: Work) -> None:
         # Neutron forwards a port of a guest but once.
         publishing.unpublish(work, ports, moving)
     kept = publishing.publish(work, ports[0], wanted) if wanted else []
-    leaving = [each for each in before if each not in kept]
+    # What has moved is gone already; the guest's port that it led to stays open.
+    leaving = [each for each in before if each not in kept and each not in moving]
     if leaving:
         publishing.unpublish(work, ports, leaving)
     work.tools.store.update_record(

@@ -248,6 +248,11 @@ def test_a_port_of_the_guest_at_another_port_of_the_address(stage):
     assert task.status == "done", task.history[-1].message
     outside = sorted(each.outside for each in stage.world.forwardings.values())
     assert outside == [8081, 9090]
+    # The guest is still reached at both of its own.
+    (port,) = {each.port_id for each in stage.world.forwardings.values()}
+    groups = stage.world.ports[port].security_groups
+    names = {stage.world.security_groups[each].name for each in groups}
+    assert names >= {"publish-tcp-80", "publish-tcp-90"}
 
 
 def test_other_ports_that_fail_leave_what_was_published(stage):
