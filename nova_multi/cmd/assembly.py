@@ -92,6 +92,7 @@ def settings(conf: cfg.ConfigOpts) -> Settings:
         patience=float(decided.patience),
         build_timeout=float(decided.build_timeout),
         report_timeout=float(decided.report_timeout),
+        script_timeout=float(decided.script_timeout),
         private_hosts=frozenset(decided.private_hosts),
         max_image_size=decided.max_image_size_gb * 1024**3,
         download_timeout=float(decided.download_timeout),

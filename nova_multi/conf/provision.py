@@ -142,6 +142,14 @@ Seconds without a sign of a guest's provisioner after which it counts as failed.
 """,
     ),
     cfg.IntOpt(
+        "script_timeout",
+        default=14400,
+        min=10,
+        help="""
+Seconds after which a guest's provisioner counts as failed, however much it reports.
+""",
+    ),
+    cfg.IntOpt(
         "patience",
         default=600,
         min=0,

@@ -105,11 +105,10 @@ class Noun:
         record: Record,
         payload: Mapping[str, Any],
         *,
-        uuid: str | None = None,
         description: str = "",
     ) -> Accepted:
         """Store work on what is there for the workers."""
-        task = self._task(caller, type, record, uuid=uuid, description=description)
+        task = self._task(caller, type, record, description=description)
         self._store.add_task(task, _payload(record, payload))
         return self._accepted(caller, task, record)
 

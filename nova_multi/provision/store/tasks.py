@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import logging
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
@@ -23,6 +24,8 @@ from nova_multi.domain.task import (
 from nova_multi.provision.store import tables
 
 #: Characters of a task's log that are kept; what comes later is left out.
+LOG = logging.getLogger(__name__)
+
 MAX_LOG = 1024 * 1024
 LOG_CUT = "\n[the log is longer than is kept; the rest is left out]\n"
 #: Characters of a message in a task's history.
@@ -108,9 +111,13 @@ def get(connection: sa.Connection, uuid: str) -> Task:
     """A task with its log.
 
     :raises NotFound: there is no such task.
+    :raises Conflict: it is of another release, and can't be read.
     """
     task_id = row_id(connection, uuid)
-    (task,) = load(connection, [task_id])
+    found = load(connection, [task_id], skip_unknown=True)
+    if not found:
+        raise Conflict(f"task {uuid} is of another release of this service")
+    (task,) = found
     log = tables.task_log.c
     texts = connection.execute(
         sa.select(log.text).where(log.task_id == task_id).order_by(log.id)
@@ -118,18 +125,24 @@ def get(connection: sa.Connection, uuid: str) -> Task:
     return dataclasses.replace(task, log="".join(texts))
 
 
-def load(connection: sa.Connection, ids: Sequence[int]) -> list[Task]:
-    """Tasks by their numbers and in that order, without logs; three queries."""
+def load(
+    connection: sa.Connection, ids: Sequence[int], *, skip_unknown: bool = False
+) -> list[Task]:
+    """Tasks by their numbers and in that order, without logs; three queries.
+
+    :param skip_unknown: whether one of another release is left out.
+    :raises ValueError: one has a type or a status that is not known here.
+    """
     if not ids:
         return []
     rows = connection.execute(sa.select(tables.tasks).where(_tasks.id.in_(ids)))
     by_id = {row["id"]: row for row in rows.mappings()}
-    history: defaultdict[int, list[StatusChange]] = defaultdict(list)
+    history: defaultdict[int, list[tuple[str, Any, str]]] = defaultdict(list)
     c = tables.task_history.c
     for task_id, status, at, message in connection.execute(
         sa.select(c.task_id, c.status, c.at, c.message).where(c.task_id.in_(ids))
     ):
-        history[task_id].append(StatusChange(TaskStatus(status), at, message))
+        history[task_id].append((status, at, message))
     request_ids: defaultdict[int, list[str]] = defaultdict(list)
     r = tables.task_request_ids.c
     for task_id, request_id in connection.execute(
@@ -140,14 +153,25 @@ def load(connection: sa.Connection, ids: Sequence[int]) -> list[Task]:
     for task_id in ids:
         if task_id not in by_id:
             continue
-        fields = {field: by_id[task_id][field] for field in _FIELDS}
-        fields["type"] = TaskType(fields["type"])
-        fields["status"] = TaskStatus(fields["status"])
-        fields["goal"] = TaskStatus(fields["goal"])
-        fields["history"] = in_order(history[task_id])
-        fields["request_ids"] = tuple(request_ids[task_id])
-        found.append(Task(**fields))
+        try:
+            task = _task(by_id[task_id], history[task_id])
+        except ValueError:
+            if not skip_unknown:
+                raise
+            LOG.warning("task %s is of another release", by_id[task_id]["uuid"])
+            continue
+        ids_of_requests = tuple(request_ids[task_id])
+        found.append(dataclasses.replace(task, request_ids=ids_of_requests))
     return found
+
+
+def _task(row: Mapping[str, Any], history: Iterable[tuple[str, Any, str]]) -> Task:
+    fields = {field: row[field] for field in _FIELDS}
+    fields["type"] = TaskType(fields["type"])
+    fields["status"] = TaskStatus(fields["status"])
+    fields["goal"] = TaskStatus(fields["goal"])
+    changes = [StatusChange(TaskStatus(word), at, text) for word, at, text in history]
+    return Task(**fields, history=in_order(changes))
 
 
 def page(

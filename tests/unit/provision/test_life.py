@@ -8,7 +8,7 @@ from nova_multi.domain.errors import Conflict, Invalid
 from nova_multi.domain.publish import Publish
 from nova_multi.domain.task import TaskStatus
 from nova_multi.provision.service import Caller
-from tests.unit.provision.conftest import ADMIN, NOWHERE
+from tests.unit.provision.conftest import ADMIN, NOWHERE, console_text
 
 
 def statuses(task):
@@ -135,6 +135,21 @@ def test_a_guest_that_falls_silent(make_stage):
     assert task.status == "error"
     assert "in phase run" in task.history[-1].message
     assert task.log.count("half of it") == 1
+
+
+def test_a_script_that_talks_for_ever(make_stage):
+    stage = make_stage(report_timeout=30, script_timeout=60).ready()
+    said = []
+
+    def console(data):
+        said.append(f"line {len(said)}")
+        return console_text(data, said, exit_code=None)
+
+    stage.world.consoles["web"] = console
+    task = stage.done(stage.accept(provisioner="site"))
+    assert task.status == "error"
+    assert "not ended within 60 s" in task.history[-1].message
+    assert "line 3" in task.log
 
 
 def test_start_stop_restart(stage):

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 import pytest
-from smoke import selection, settings
+from smoke import cloud, selection, settings
 from smoke.errors import SmokeError
 from smoke.report import Report, summary
 from smoke.results import Outcome, Result
@@ -80,7 +80,7 @@ def test_features_of_an_unknown_hypervisor_are_an_error() -> None:
 
 
 def test_tempests_configuration(tmp_path: Path) -> None:
-    cloud = settings.CloudFacts(
+    facts = settings.CloudFacts(
         auth_url="http://cloud/v3",
         region="RegionOne",
         username="admin",
@@ -92,12 +92,34 @@ def test_tempests_configuration(tmp_path: Path) -> None:
     )
     target = settings.Target("lxd", "i1", "i2", "f1", "f2", {"pause": True})
     parser = configparser.RawConfigParser()
-    parser.read_string(settings.render(cloud, target, tmp_path))
+    parser.read_string(settings.render(facts, target, tmp_path))
     assert parser["auth"]["admin_password"] == "50%#;$$ odd"
     assert parser["compute"]["image_ref_alt"] == "i2"
     assert parser["compute-feature-enabled"]["pause"] == "true"
     assert parser["network-feature-enabled"]["api_extensions"] == "port-security,router"
-    assert "odd" not in repr(cloud)
+    assert "odd" not in repr(facts)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "tempest-ImagesTestJSON-800823980",
+        "tempest-ImagesTestJSON-255191523-network",
+        "tempest-ServersTestJSON-153227605-project-member",
+        "tempest-securitygroup--362077038",
+        "tempest-TestNetworkAdvancedServerOps-router-1471347832",
+        "tempest-debian-lxd",
+    ],
+)
+def test_names_of_tempests(name: str) -> None:
+    assert cloud.is_tempests(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["tempest-reports", "tempest", "tempest-2024", "web", "my-tempest-a-5", ""]
+)
+def test_names_of_others(name: str) -> None:
+    assert not cloud.is_tempests(name)
 
 
 def _report(*outcomes: tuple[str, Outcome]) -> Report:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -23,6 +24,8 @@ EXTERNAL_NETWORK = "public"
 #: Beginning of the names of all that Tempest makes. Another one can be configured for
 #: a part of it only.
 PREFIX = "tempest"
+#: Each of its names has a random number: what somebody calls tempest-x is not its.
+_NAME = re.compile(rf"{PREFIX}-.*-\d+(-[a-z][a-z-]*)?")
 #: Seconds for taking away what one service has of one project.
 CLEANUP_TIMEOUT = 120
 CHUNK = 1024 * 1024
@@ -34,6 +37,12 @@ _GLANCES_OWN = frozenset(
     | {"os_hash_algo", "os_hash_value", "os_hidden", "owner", "schema", "self", "size"}
     | {"status", "stores", "tags", "updated_at", "virtual_size"}
 )
+
+
+def is_tempests(name: str) -> bool:
+    """Whether Tempest, or this tool for it, has given something that name."""
+    copies = {_copy_of(image) for image in IMAGES.values()}
+    return name in copies or _NAME.fullmatch(name) is not None
 
 
 def _copy_of(image: str) -> str:
@@ -126,7 +135,7 @@ class Cloud:
             ("user", identity.users(), identity.delete_user),
         ):
             for entry in entries:
-                if (entry.name or "").startswith(f"{PREFIX}-"):
+                if is_tempests(entry.name or ""):
                     yield kind, entry, delete
 
     def clean(self) -> list[str]:
@@ -138,8 +147,9 @@ class Cloud:
         """
         found = self.left()
         if found:
-            for project in self._projects():
-                self._empty(project)
+            for kind, entry, _ in list(self._ours()):
+                if kind == "project":
+                    self._empty(entry)
             # The projects and users themselves, and what belonged to projects that
             # are gone.
             for _, entry, delete in list(self._ours()):
@@ -152,15 +162,6 @@ class Cloud:
             if port.device_owner.endswith("router_interface"):
                 network.remove_interface_from_router(router, port_id=port.id)
         network.delete_router(router)
-
-    def _projects(self) -> list[Any]:
-        """Those that Tempest made: it also says so in their descriptions."""
-        return [
-            project
-            for project in self._connection.identity.projects()
-            if project.name.startswith(f"{PREFIX}-")
-            and project.description == f"{project.name}-desc"
-        ]
 
     def _empty(self, project: Any) -> None:
         """Delete all that a project has, seen by itself."""

@@ -236,3 +236,24 @@ def test_one_that_can_not_be_read_keeps_no_other_waiting(
     clock.forward(30)
     new_task()
     assert names(store.claim("w", 3, 60)) == ["t4"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE tasks SET type = 'ofTomorrow' WHERE id IN (2, 3)",
+        "UPDATE task_history SET status = 'elsewhere' WHERE task_id IN (2, 3)",
+    ],
+)
+def test_tasks_of_another_release_leave_gaps_in_no_page(store, new_task, change):
+    for _ in range(5):
+        new_task()
+    with store._database.write() as connection:
+        connection.execute(sa.text(change))
+    first = store.tasks(None, limit=2)
+    assert [task.uuid for task in first] == ["t5", "t4"]
+    rest = store.tasks(None, limit=2, marker="t4")
+    assert [task.uuid for task in rest] == ["t1"]
+    with pytest.raises(Conflict, match="another release"):
+        store.task("t2")
+    assert store.task("t1").uuid == "t1"
