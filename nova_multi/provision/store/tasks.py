@@ -136,7 +136,7 @@ def load(
     if not ids:
         return []
     rows = connection.execute(sa.select(tables.tasks).where(_tasks.id.in_(ids)))
-    by_id = {row["id"]: row for row in rows.mappings()}
+    by_id = {row["id"]: dict(row) for row in rows.mappings()}
     history: defaultdict[int, list[tuple[str, Any, str]]] = defaultdict(list)
     c = tables.task_history.c
     for task_id, status, at, message in connection.execute(

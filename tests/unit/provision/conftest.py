@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The service on a cloud in memory, with a clock that the tests move."""
 
+import contextlib
 import dataclasses
 import datetime
 import functools
@@ -13,6 +14,7 @@ import sqlalchemy as sa
 
 from nova_multi.domain.driver import Driver
 from nova_multi.domain.publish import Publish
+from nova_multi.provision import fetch
 from nova_multi.provision.audit import Audit
 from nova_multi.provision.provisioning import Provisioning
 from nova_multi.provision.runner import Runner
@@ -282,3 +284,14 @@ def stage(make_stage):
 
 
 __all__ = ["ADMIN", "NOWHERE", "Driver"]
+
+
+@pytest.fixture
+def from_nowhere(monkeypatch):
+    """Images come from nowhere, and are six bytes."""
+
+    @contextlib.contextmanager
+    def opened(url, *args):
+        yield iter([b"1234", b"56"])
+
+    monkeypatch.setattr(fetch, "opened", opened)

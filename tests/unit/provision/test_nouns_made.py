@@ -1,0 +1,454 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Partitions, hosts, environments, images, files and users."""
+
+import contextlib
+import io
+
+import pytest
+
+from nova_multi.cloud import values
+from nova_multi.domain.driver import Driver
+from nova_multi.domain.errors import (
+    Conflict,
+    Forbidden,
+    Invalid,
+    NameTaken,
+    NotFound,
+)
+from nova_multi.domain.host import HostType
+from nova_multi.domain.image import ImageType
+from nova_multi.domain.permissions import Permissions
+from nova_multi.domain.user import UserType
+from nova_multi.provision.service import Caller, Query, Scope
+from tests.fixtures.fake_cloud import MANAGER
+from tests.unit.provision.callers import (
+    MEMBER,
+    STRANGER,
+    member_of,
+    names,
+    private,
+)
+from tests.unit.provision.conftest import ADMIN, NOWHERE
+
+# -- partitions and hosts
+
+
+def test_a_host_is_a_machine(stage):
+    (host,) = stage.service.hosts.list(ADMIN, Query()).items
+    assert host.name == "node1"
+    assert set(host.drivers) == set(Driver)
+    assert host.usage["cpus"].total == 8
+    assert host.usage["memory_mb"].total == 3 * 8192
+
+
+def test_a_host_enters_and_leaves_with_all_its_hypervisors(stage):
+    stage.ready()
+    partitions = stage.service.partitions
+    task = stage.done(partitions.add_host(ADMIN, "dev_co", "node1"))
+    assert task.status == "done", task.history[-1].message
+    (aggregate,) = stage.world.aggregates.values()
+    assert set(aggregate.hosts) == {"node1", "node1-docker", "node1-lxd"}
+    environment = stage.service.environments.show(ADMIN, "dev", NOWHERE)
+    assert environment.uuid in aggregate.metadata.values()
+    assert partitions.show(ADMIN, "dev_co", NOWHERE).hosts == ("node1",)
+    assert partitions.add_host(ADMIN, "dev_co", "node1") is None
+    stage.partition("second")
+    with pytest.raises(Conflict, match="dev_co"):
+        partitions.add_host(ADMIN, "second", "node1")
+    stage.done(partitions.remove_host(ADMIN, "dev_co", "node1"))
+    assert stage.world.aggregates == {}
+    assert partitions.remove_host(ADMIN, "dev_co", "node1") is None
+
+
+def test_a_host_with_foreign_servers_is_refused(stage):
+    stage.ready()
+    stage.instance()
+    stage.partition("second")
+    with pytest.raises(Conflict, match="web"):
+        stage.service.partitions.add_host(ADMIN, "second", "node1")
+    # To its own partition it may go.
+    assert stage.service.partitions.add_host(ADMIN, "dev_co", "node1")
+
+
+def test_a_new_environment_may_use_its_partitions_hosts(stage):
+    stage.ready()
+    stage.done(stage.service.partitions.add_host(ADMIN, "dev_co", "node1"))
+    stage.environment("later")
+    later = stage.service.environments.show(ADMIN, "later", NOWHERE)
+    (aggregate,) = stage.world.aggregates.values()
+    assert later.uuid in aggregate.metadata.values()
+    stage.done(stage.service.environments.delete(ADMIN, "later", NOWHERE))
+    (aggregate,) = stage.world.aggregates.values()
+    assert later.uuid not in aggregate.metadata.values()
+
+
+def test_another_partitions_hosts_are_not_used(stage):
+    stage.ready()
+    stage.partition("second")
+    stage.environment("theirs", "second")
+    stage.done(stage.service.partitions.add_host(ADMIN, "second", "node1"))
+    task = stage.done(stage.accept())
+    assert task.status == "error"
+    assert "partition" in task.history[-1].message
+    assert stage.instance("ok", environment="theirs").status == "created"
+
+
+def test_a_host_is_disabled_and_given_a_type(stage):
+    fields = {"enabled": False, "type": HostType.HIGH_PERFORMANCE, "os": "Debian"}
+    host = stage.service.hosts.change(ADMIN, "node1", fields, NOWHERE)
+    assert (host.enabled, host.type, host.os) == (
+        False,
+        HostType.HIGH_PERFORMANCE,
+        "Debian",
+    )
+    assert not any(each.enabled for each in stage.world.services.values())
+    host = stage.service.hosts.change(ADMIN, "node1", {"enabled": True}, NOWHERE)
+    assert host.enabled and host.os == "Debian"
+
+
+def test_the_named_node(stage):
+    stage.ready()
+    stage.world.add_machine("node2")
+    stage.instance(node="node2")
+    assert [new.host for new in stage.world.requests.values()] == ["node2"]
+    task = stage.done(stage.accept("b", node="node3"))
+    assert "node3" in task.history[-1].message
+
+
+# -- environments
+
+
+def test_users_of_an_environment(stage):
+    stage.service.users.create(ADMIN, {"username": "alice"}, NOWHERE)
+    stage.service.users.create(ADMIN, {"username": "bob"}, NOWHERE)
+    stage.partition()
+    stage.environment(users=("alice",))
+    found = stage.service.environments.show(ADMIN, "dev", NOWHERE)
+    by_name = {user.name: user.id for user in stage.world.users.values()}
+    assert (found.uuid, "member", by_name["alice"]) in stage.world.grants
+    accepted = stage.service.environments.change(
+        ADMIN, "dev", {"users": ("bob",)}, NOWHERE
+    )
+    assert stage.done(accepted).status == "done"
+    assert (found.uuid, "member", by_name["bob"]) in stage.world.grants
+    assert (found.uuid, "member", by_name["alice"]) not in stage.world.grants
+    assert stage.service.environments.show(ADMIN, "dev", NOWHERE).users == ("bob",)
+
+
+def test_a_project_name_that_is_taken_by_others(stage):
+    stage.world.projects["p-x"] = values.Project("p-x", "dev", "default")
+    stage.partition()
+    stage.environment()
+    found = stage.service.environments.show(ADMIN, "dev", NOWHERE)
+    assert found.name == "dev"
+    assert stage.world.projects[found.uuid].name.startswith("dev-")
+
+
+# -- images, files, users
+
+
+def test_an_image_from_a_url(stage, from_nowhere):
+    stage.ready()
+    member = member_of(stage)
+    fields = {
+        "os": "debian",
+        "variant": "site",
+        "version": "12",
+        "architecture": "amd64",
+        "type": ImageType.LXD,
+        "download_url": "https://example.org/i",
+    }
+    task = stage.done(stage.service.images.create(member, fields, NOWHERE))
+    assert task.status == "created"
+    image = stage.service.images.show(member, "debian_site_12_amd64", NOWHERE)
+    assert (image.size, image.status, image.type) == (6, "active", ImageType.LXD)
+    stored = stage.world.images[image.uuid]
+    assert stored.properties["img_hv_type"] == "lxd"
+    # Another environment of the partition may boot it.
+    stage.environment("other")
+    stage.provisioner("mine", image="debian_site_12_amd64")
+    stage.instance(environment="other", provisioner="mine")
+    other = stage.service.environments.show(ADMIN, "other", NOWHERE)
+    assert (image.uuid, other.uuid) in stage.world.shared
+    assert (
+        stage.done(stage.service.images.delete(member, image.name, NOWHERE)).status
+        == "deleted"
+    )
+    assert image.uuid not in stage.world.images
+
+
+def test_images_that_are_public_need_no_sharing(stage):
+    stage.ready()
+    stage.environment("other")
+    fields = {"name": "debian", "type": ImageType.DISK}
+    stage.service.images.create(member_of(stage), fields, NOWHERE)
+    # It is taken up in one environment, and booted in the other.
+    stage.instance(environment="other")
+    assert stage.world.shared == set()
+
+
+@pytest.mark.parametrize("visibility", ["shared", "private"])
+def test_images_that_were_taken_up_are_their_owners_to_share(stage, visibility):
+    stage.ready()
+    stage.environment("other")
+    member = member_of(stage)
+    image = stage.world.add_image(
+        "mine", owner=member.project_id, visibility=visibility
+    )
+    fields = {"name": "mine", "type": ImageType.DISK}
+    stage.service.images.create(member, fields, NOWHERE)
+    stage.provisioner("own", image="mine")
+    stage.instance(provisioner="own")
+    with pytest.raises(Invalid, match="no image mine"):
+        stage.accept("far", environment="other", provisioner="own")
+    assert stage.world.shared == set()
+    if visibility == "shared":
+        other = member_of(stage, "other").project_id
+        stage.world.shared.add((image.id, other))
+        stage.instance("far", environment="other", provisioner="own")
+
+
+def test_the_api_asks_for_no_host(stage, monkeypatch):
+    def resolve(*_):
+        raise AssertionError("somebody was asked")
+
+    monkeypatch.setattr("socket.getaddrinfo", resolve)
+    fields = {"name": "far", "type": ImageType.LXD, "download_url": "https://a.b/c"}
+    assert stage.service.images.create(ADMIN, fields, NOWHERE).task_uuid
+    fields |= {"name": "bad", "download_url": "file:///etc/passwd"}
+    with pytest.raises(Invalid):
+        stage.service.images.create(ADMIN, fields, NOWHERE)
+
+
+def test_images_are_fetched_in_turn(make_stage, monkeypatch):
+
+    from nova_multi.provision import fetch
+
+    stage = make_stage(downloads=1)
+    runner = stage.fresh()
+    others = []
+
+    @contextlib.contextmanager
+    def opened(url, *args):
+        # A second one that wants to be fetched meanwhile waits without a thread.
+        if not others:
+            (claimed,) = stage.store.claim("w2", 1, 90)
+            others.append(runner.run(runner.begin(claimed)))
+            stage.store.release(claimed.task.uuid, claimed.fencing)
+        yield iter([b"1"])
+
+    monkeypatch.setattr(fetch, "opened", opened)
+    fields = {"type": ImageType.LXD, "download_url": "https://example.org/i"}
+    accepted = []
+    for name in ("one", "two"):
+        fields["name"] = name
+        accepted.append(stage.service.images.create(ADMIN, dict(fields), NOWHERE))
+    (claimed,) = stage.store.claim("w1", 1, 90)
+    assert runner.run(runner.begin(claimed)) is None
+    assert others[0] > 0
+    for each in accepted:
+        assert stage.done(each).status == "created"
+
+
+def test_images_that_were_there_before(stage):
+    listed = stage.service.images.list(ADMIN, Query())
+    assert names(listed) == ["alpine-docker", "debian"]
+    fields = {"name": "debian", "type": ImageType.DISK}
+    image = stage.service.images.create(ADMIN, fields, NOWHERE)
+    assert names(stage.service.images.list(ADMIN, Query())) == [
+        "alpine-docker",
+        "debian",
+    ]
+    stage.done(stage.service.images.delete(ADMIN, "debian", NOWHERE))
+    # It was not ours.
+    assert image.uuid in stage.world.images
+    with pytest.raises(Invalid):
+        stage.service.images.create(
+            ADMIN, {"name": "debian", "type": ImageType.LXD}, NOWHERE
+        )
+    with pytest.raises(Invalid) as caught:
+        stage.service.images.create(
+            ADMIN, {"name": "none", "type": ImageType.LXD}, NOWHERE
+        )
+    assert caught.value.field == "download_url"
+
+
+def test_images_are_made_in_the_tokens_project_only(stage, from_nowhere):
+    stage.ready()
+    stage.environment("other")
+    member = member_of(stage)
+    partition = stage.service.partitions.show(ADMIN, "dev_co", NOWHERE)
+    stage.world.add_image("draft", owner=partition.uuid, visibility="shared")
+    boss = Caller("user-b", partition.uuid, MEMBER)
+    for caller, scope in (
+        (member, Scope(partition="dev_co")),
+        (boss, Scope(environment="other")),
+    ):
+        for more in ({}, {"download_url": "https://e.org/i"}):
+            fields = {"name": "draft", "type": ImageType.DISK, **more}
+            with pytest.raises(Forbidden, match="not for the project of"):
+                stage.service.images.create(caller, fields, scope)
+    assert stage.store.list_records("image") == []
+    fields = {"name": "draft", "type": ImageType.DISK}
+    made = stage.service.images.create(boss, fields, Scope(partition="dev_co"))
+    assert made.name == "draft"
+
+
+def test_images_of_others_are_not_taken_up(stage):
+    stage.ready()
+    member, image = member_of(stage), private(stage)
+    # Their owner has let this project use it, but nobody else.
+    shared = stage.world.add_image("lent", owner="p-else", visibility="shared")
+    stage.world.shared.add((shared.id, member.project_id))
+    for caller, name in (
+        (member, "theirs"),
+        (member, "lent"),
+        (ADMIN, "theirs"),
+        (ADMIN, "lent"),
+    ):
+        fields = {"name": name, "type": ImageType.DISK}
+        with pytest.raises(Invalid, match="there is no image"):
+            stage.service.images.create(caller, fields, NOWHERE)
+    assert stage.store.list_records("image") == []
+    assert image.id in stage.world.images
+
+
+def test_images_are_not_made_for_a_project_that_is_not_there(stage, from_nowhere):
+    stage.ready()
+    fields = {"name": "young", "partition": "dev_co"}
+    stage.service.environments.create(ADMIN, fields, NOWHERE)
+    fields = {"name": "i", "type": ImageType.DISK, "download_url": "https://e.org/i"}
+    with pytest.raises(Conflict, match="no project yet"):
+        stage.service.images.create(ADMIN, fields, Scope(environment="young"))
+
+
+@pytest.mark.parametrize("permissions", [None, Permissions("rwxrwxrwx")])
+def test_an_image_for_all_is_the_administrators_to_change(stage, permissions):
+    stage.ready()
+    fields = {"name": "debian", "type": ImageType.DISK, "permissions": permissions}
+    image = stage.service.images.create(ADMIN, fields, NOWHERE)
+    for caller in (member_of(stage), STRANGER, Caller("user-a", "p-else", MEMBER)):
+        assert stage.service.images.show(caller, "debian", NOWHERE).uuid == image.uuid
+        with pytest.raises(Forbidden, match="for all partitions"):
+            stage.service.images.change(caller, "debian", {"os": "odd"}, NOWHERE)
+        with pytest.raises(Forbidden, match="for all partitions"):
+            stage.service.images.delete(caller, "debian", NOWHERE)
+    changed = stage.service.images.change(ADMIN, "debian", {"os": "debian"}, NOWHERE)
+    assert changed.os == "debian"
+
+
+def test_who_is_alone_changes_images_that_are_in_no_partition(make_stage):
+    images = make_stage(single=True).service.images
+    caller = Caller("user-o", "p-one", MEMBER)
+    images.create(caller, {"name": "debian", "type": ImageType.DISK}, NOWHERE)
+    assert images.change(caller, "debian", {"os": "debian"}, NOWHERE).os == "debian"
+
+
+def test_files(stage):
+    files = stage.service.files
+    fields = {"name": "a.txt", "folder_name": "x"}
+    made = files.create(ADMIN, fields, io.BytesIO(b"one"), NOWHERE)
+    assert made.size == 3
+    changed = files.change(ADMIN, "a.txt", {}, io.BytesIO(b"other"), NOWHERE)
+    assert (changed.size, changed.folder_name) == (5, "x")
+    file, content = files.open(ADMIN, "a.txt", NOWHERE)
+    with content:
+        assert content.read() == b"other"
+    assert file.checksum == changed.checksum
+    files.delete(ADMIN, "a.txt", NOWHERE)
+    with pytest.raises(NotFound):
+        files.open(ADMIN, "a.txt", NOWHERE)
+
+
+def test_a_projects_files_have_a_limit(make_stage):
+    stage = make_stage(max_project_files=10)
+    files = stage.service.files
+
+    def put(name, size, caller=ADMIN):
+        return files.create(caller, {"name": name}, io.BytesIO(b"x" * size), NOWHERE)
+
+    put("a", 6)
+    with pytest.raises(Conflict) as caught:
+        put("b", 5)
+    assert caught.value.code == "files_full"
+    put("b", 4)
+    with pytest.raises(Conflict):
+        files.change(ADMIN, "a", {}, io.BytesIO(b"x" * 7), NOWHERE)
+    files.change(ADMIN, "a", {}, io.BytesIO(b"y" * 6), NOWHERE)
+    put("other", 10, STRANGER)
+    files.delete(ADMIN, "b", NOWHERE)
+    put("c", 4)
+
+
+def test_a_name_that_is_taken_is_found_before_the_content(stage):
+    files = stage.service.files
+    files.create(ADMIN, {"name": "a"}, io.BytesIO(b"x"), NOWHERE)
+    content = io.BytesIO(b"other")
+    with pytest.raises(NameTaken):
+        files.create(ADMIN, {"name": "a"}, content, NOWHERE)
+    assert content.tell() == 0
+
+
+def test_users_and_groups(stage):
+    users, groups = stage.service.users, stage.service.groups
+    groups.create(ADMIN, {"name": "devs"}, NOWHERE)
+    fields = {"username": "alice", "groups": ("devs",), "type": UserType.SYSTEM}
+    made = users.create(ADMIN, fields, NOWHERE)
+    assert (made.groups, made.type) == (("devs",), UserType.SYSTEM)
+    assert groups.show(ADMIN, "devs", NOWHERE).users == ("alice",)
+    changed = users.change(ADMIN, "alice", {"groups": ()}, NOWHERE)
+    assert (changed.groups, changed.type) == ((), UserType.SYSTEM)
+    assert [each.username for each in users.list(ADMIN, Query()).items] == ["alice"]
+    with pytest.raises(Invalid):
+        users.create(ADMIN, {"username": "bob", "groups": ("none",)}, NOWHERE)
+    assert [u.name for u in stage.world.users.values()] == ["alice"]
+    users.delete(ADMIN, "alice", NOWHERE)
+    groups.delete(ADMIN, "devs", NOWHERE)
+    assert stage.world.users == {} and stage.world.groups == {}
+
+
+def with_own_user(stage):
+    """The manager is in the domain as any user is."""
+    own = values.User(MANAGER, "provisioning-manager", "default")
+    stage.world.users[MANAGER] = own
+    return own
+
+
+@pytest.mark.parametrize("name", ["provisioning-manager", MANAGER])
+def test_the_services_own_users_are_nobodys_to_change(stage, name):
+    own = with_own_user(stage)
+    users, groups = stage.service.users, stage.service.groups
+    groups.create(ADMIN, {"name": "devs"}, NOWHERE)
+    assert users.list(ADMIN, Query()).items == []
+    for ask in (
+        lambda: users.show(ADMIN, name, NOWHERE),
+        lambda: users.change(ADMIN, name, {"username": "mine"}, NOWHERE),
+        lambda: users.delete(ADMIN, name, NOWHERE),
+    ):
+        with pytest.raises(NotFound):
+            ask()
+    with pytest.raises(Invalid):
+        groups.change(ADMIN, "devs", {"users": (name,)}, NOWHERE)
+    (group,) = stage.world.groups
+    stage.world.members.add((group, MANAGER))
+    assert groups.change(ADMIN, "devs", {"users": ()}, NOWHERE).users == ()
+    with pytest.raises(Forbidden):
+        groups.delete(ADMIN, "devs", NOWHERE)
+    assert stage.world.users == {MANAGER: own}
+    assert stage.world.members == {(group, MANAGER)}
+
+
+@pytest.mark.parametrize("name", ["provisioning-manager", MANAGER])
+def test_the_services_own_users_keep_their_role(stage, name):
+    with_own_user(stage)
+    stage.partition()
+    stage.environment()
+    environments = stage.service.environments
+    with pytest.raises(Invalid, match="there is no user"):
+        environments.change(ADMIN, "dev", {"users": (name,)}, NOWHERE)
+    # As it may have been written down before that was refused.
+    (record,) = stage.store.list_records("environment")
+    stage.store.update_record("environment", record.uuid, merge={"user_ids": [MANAGER]})
+    accepted = environments.change(ADMIN, "dev", {"users": ()}, NOWHERE)
+    assert stage.done(accepted).status == "done"
+    assert (record.openstack_id, "member", MANAGER) in stage.world.grants
