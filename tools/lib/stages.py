@@ -14,9 +14,11 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterable
 from pathlib import Path
+from xml.etree import ElementTree
 
 TOP = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(TOP / "deploy" / "module_utils"))
@@ -33,17 +35,23 @@ PROGRAMS = {
     "unit": {"mksquashfs": "squashfs-tools"},
     "integration": {"ping": "iputils-ping"},
 }
+#: Characters of a failure's reason in the list at the end.
+REASON = 240
 #: Exit status for a command line or machine that can't do it.
 UNFIT = 2
 
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """How a stage ended."""
+    """How a stage ended.
+
+    :ivar failures: a line for each test that failed, where the stage says so.
+    """
 
     stage: str
     status: int
     seconds: float
+    failures: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         word = "passed" if self.status == 0 else f"FAILED ({self.status})"
@@ -71,7 +79,7 @@ def main() -> int:
         results.append(_run(stage, command, environment))
         if options.fail_fast and results[-1].status:
             break
-    print("\n" + "\n".join(str(result) for result in results))
+    _sum_up(results)
     return 1 if any(result.status for result in results) else 0
 
 
@@ -172,9 +180,39 @@ def _deployed(results: list[Result], as_it_is: bool) -> bool:
 
 def _run(stage: str, command: list[str], environment: dict[str, str]) -> Result:
     print(f"\n== {stage}: {' '.join(command)}", flush=True)
-    begin = time.monotonic()
-    status = subprocess.run(command, cwd=TOP, env=environment, check=False).returncode
-    return Result(stage, status, time.monotonic() - begin)
+    with tempfile.TemporaryDirectory(prefix="nova-multi-test-") as folder:
+        report = Path(folder) / "report.xml"
+        options = f"{environment.get('PYTEST_ADDOPTS', '')} --junit-xml={report}"
+        environment = {**environment, "PYTEST_ADDOPTS": options.strip()}
+        begin = time.monotonic()
+        ended = subprocess.run(command, cwd=TOP, env=environment, check=False)
+        seconds = time.monotonic() - begin
+        return Result(stage, ended.returncode, seconds, _failures(report))
+
+
+def _failures(report: Path) -> tuple[str, ...]:
+    """The tests that failed, by pytest's report; none where there is no report."""
+    try:
+        cases = ElementTree.parse(report).iter("testcase")
+    except (OSError, ElementTree.ParseError):
+        return ()
+    found = []
+    for case in cases:
+        for outcome in case:
+            if outcome.tag in ("failure", "error"):
+                name = f"{case.get('classname')}::{case.get('name')}"
+                why = " ".join((outcome.get("message") or "").split())
+                found.append(f"{name}: {why[:REASON]}")
+    return tuple(found)
+
+
+def _sum_up(results: list[Result]) -> None:
+    """The last words of a run: what failed, then how each stage ended."""
+    for result in results:
+        if result.failures:
+            print(f"\n{result.stage} failed in")
+            print("\n".join(f"  {line}" for line in result.failures))
+    print("\n" + "\n".join(str(result) for result in results), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""tools/test says at its end what failed, not only that something did."""
+
+import os
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+LIBRARY = Path(__file__).parents[3] / "tools/lib"
+
+TESTS = """
+import pytest
+
+def test_well():
+    pass
+
+def test_ill():
+    assert 1 == 2, "one is\\nnot two"
+
+@pytest.fixture
+def broken():
+    raise RuntimeError("no cloud")
+
+def test_unmade(broken):
+    pass
+"""
+
+
+@pytest.fixture
+def stages(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(LIBRARY))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    import stages as module
+
+    return module
+
+
+def run(stages: ModuleType, tests: Path) -> Any:
+    command = [sys.executable, "-m", "pytest", "-q", "-c", os.devnull, str(tests)]
+    return stages._run("unit", command, dict(os.environ))
+
+
+def test_failures_are_named_at_the_end(
+    stages: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tests = tmp_path / "test_some.py"
+    tests.write_text(TESTS)
+    result = run(stages, tests)
+    assert result.status == 1
+    capsys.readouterr()
+    stages._sum_up([stages.Result("lint", 0, 1.0), result])
+    lines = capsys.readouterr().out.split("\n")
+    start = lines.index("unit failed in")
+    assert "test_some::test_ill: AssertionError: one is not two" in lines[start + 1]
+    assert "test_some::test_unmade: " in lines[start + 2]
+    assert "no cloud" in lines[start + 2]
+    assert lines[start + 3] == ""
+    assert lines[start + 4].split() == ["lint", "passed", "1", "s"]
+    assert lines[start + 5].split()[:3] == ["unit", "FAILED", "(1)"]
+
+
+def test_nothing_is_named_that_passed(
+    stages: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tests = tmp_path / "test_some.py"
+    tests.write_text("def test_well():\n    pass\n")
+    result = run(stages, tests)
+    assert (result.status, result.failures) == (0, ())
+    capsys.readouterr()
+    stages._sum_up([result])
+    assert "failed" not in capsys.readouterr().out
+
+
+def test_a_stage_without_a_report(stages: ModuleType) -> None:
+    result = stages._run("smoke", [sys.executable, "-c", "raise SystemExit(3)"], {})
+    assert (result.status, result.failures) == (3, ())
