@@ -54,6 +54,20 @@ def one_row(shown: Mapping[str, Any]) -> Row:
     return tuple(shown), tuple(cell(value) for value in shown.values())
 
 
+def task_row(task: Mapping[str, Any], parsed_args: argparse.Namespace) -> Row:
+    """A task as ShowOne takes it; for people with a line for each of its states."""
+    shown = dict(task)
+    if parsed_args.formatter == "table":
+        shown["status_history"] = "\n".join(map(_change, shown["status_history"]))
+    return one_row(shown)
+
+
+def _change(change: Mapping[str, Any]) -> str:
+    line = f"{change['at']} {change['status']}"
+    message = change.get("message")
+    return f"{line} ({message})" if message else line
+
+
 class Common(command.Command):
     """Errors of the service become messages and exit codes."""
 
@@ -255,7 +269,9 @@ class Create(Waiting, command.ShowOne):
         if task is None:
             return one_row({self.key: label, "task": answer["task"]})
         uuid = task.get("object_uuid")
-        return one_row(collection(self).show(uuid) if uuid else task)
+        if not uuid:
+            return task_row(task, parsed_args)
+        return one_row(collection(self).show(uuid))
 
 
 class Set(Waiting):

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
 from typing import Any
 
 from nova_multi.osc import base
@@ -34,18 +33,7 @@ class ShowTask(_Noun, base.Waiting, base.Show):
     def take_action(self, parsed_args: argparse.Namespace) -> base.Row:
         uuid = parsed_args.name
         waited: Any = self.wait({"task": uuid}, uuid, parsed_args)
-        shown = dict(waited or self.client.tasks.show(uuid))
-        if parsed_args.formatter == "table":
-            shown["status_history"] = "\n".join(
-                " ".join(part for part in _parts(change) if part)
-                for change in shown["status_history"]
-            )
-        return base.one_row(shown)
-
-
-def _parts(change: Mapping[str, Any]) -> tuple[str, str, str]:
-    message = change.get("message") or ""
-    return change["at"], change["status"], f"({message})" if message else ""
+        return base.task_row(waited or self.client.tasks.show(uuid), parsed_args)
 
 
 class DeleteTask(_Noun, base.Delete):

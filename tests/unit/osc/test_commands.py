@@ -273,6 +273,27 @@ def test_a_task_is_shown_with_its_history(full: Shell) -> None:
     assert full(f"multi task show {row['Uuid']}") == 3
 
 
+def test_what_makes_several_is_shown_as_a_task(full: Shell, monkeypatch: Any) -> None:
+    """Its task stands for no object of its own."""
+    tasks = type(full.client_manager.multi.tasks)
+    wait = tasks.wait
+    monkeypatch.setattr(
+        tasks, "wait", lambda *args: {**wait(*args), "object_uuid": None}
+    )
+    _end_with(full, "dispatching", "creating", "created")
+    assert full(f"{CREATE} --count 2") == 0
+    assert re.search(r"\| 2026-11-20T12:00:\S+ creating +\|\n", full.out)
+    assert "{" not in full.out
+    _end_with(full, "dispatching", "creating", "created")
+    shown = full.json("multi instance create x --environment dev --wait --count 2")
+    assert [change["status"] for change in shown["status_history"]] == [
+        "pending",
+        "dispatching",
+        "creating",
+        "created",
+    ]
+
+
 @pytest.mark.parametrize(
     ("line", "code", "words"),
     [
