@@ -150,6 +150,14 @@ Seconds after which a guest's provisioner counts as failed, however much it repo
 """,
     ),
     cfg.IntOpt(
+        "task_retention",
+        default=90,
+        min=0,
+        help="""
+Days for which finished tasks are kept, with their histories and logs; 0 for ever.
+""",
+    ),
+    cfg.IntOpt(
         "patience",
         default=600,
         min=0,

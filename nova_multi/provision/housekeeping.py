@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import datetime
 import logging
 
 from nova_multi.domain.names import Kind
@@ -14,8 +15,32 @@ LOG = logging.getLogger(__name__)
 INTERVAL = 3600.0
 
 
+#: Tasks that are forgotten in one transaction.
+_AT_ONCE = 1000
+
+
 def tidy(tools: Tools) -> None:
-    """Sweep away the contents of files that no record names any more."""
+    """Sweep away what nobody needs any more.
+
+    That is contents of files that no record names, and tasks that ended long ago.
+    """
+    _sweep_files(tools)
+    if tools.settings.task_retention:
+        _purge_tasks(tools)
+
+
+def _purge_tasks(tools: Tools) -> None:
+    age = datetime.timedelta(seconds=tools.settings.task_retention)
+    before = tools.clock() - age
+    total = done = tools.store.purge_tasks(before, _AT_ONCE)
+    while done == _AT_ONCE:
+        done = tools.store.purge_tasks(before, _AT_ONCE)
+        total += done
+    if total:
+        LOG.info("%d tasks that ended before %s were forgotten", total, before)
+
+
+def _sweep_files(tools: Tools) -> None:
     in_use = {
         record.data["checksum"]
         for record in tools.store.list_records(Kind.FILE)

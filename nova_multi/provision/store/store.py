@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -37,6 +38,13 @@ class Store:
     def close(self) -> None:
         """Close the connections."""
         self._database.close()
+
+    def session(self) -> contextlib.AbstractContextManager[None]:
+        """Ask over one connection in a block, and of one moment until it writes.
+
+        For a request, which asks much in a row; of the thread that enters it.
+        """
+        return self._database.session()
 
     def ping(self) -> None:
         """See that the database answers and has its tables."""
@@ -216,6 +224,16 @@ class Store:
         with self._database.write() as connection:
             tasks.delete(connection, uuid)
 
+    @retried
+    def purge_tasks(self, before: datetime.datetime, limit: int = 1000) -> int:
+        """Forget finished tasks of which nothing was heard since.
+
+        :param limit: of one transaction; with as many there may be more.
+        :returns: how many there were.
+        """
+        with self._database.write(read_committed=True) as connection:
+            return tasks.purge(connection, before, limit)
+
     # Leases
 
     @retried
@@ -361,6 +379,7 @@ class Store:
         scope: str | None = None,
         scopes: Iterable[str] | None = None,
         name: str | None = None,
+        called: str | None = None,
         project_ids: Iterable[str] | None = None,
         openstack_ids: Iterable[str] | None = None,
         task_uuid: str | None = None,
@@ -369,24 +388,38 @@ class Store:
     ) -> list[Record]:
         """Records that fit everything that is given, oldest first.
 
+        :param called: a name, a UUID or an id of OpenStack.
         :param marker: uuid of the record after which the page begins.
         :raises Invalid: the marker is no record.
         """
         if scope is not None:
             scopes = [scope]
+        several = {
+            "uuids": uuids,
+            "scopes": scopes,
+            "project_ids": project_ids,
+            "openstack_ids": openstack_ids,
+        }
+        asked: dict[str, Any] = {
+            field: None if values is None else tuple(values)
+            for field, values in several.items()
+        }
+        asked |= {
+            "name": name,
+            "called": called,
+            "task_uuid": task_uuid,
+            "limit": limit,
+            "marker": marker,
+        }
+        question = (str(kind), *asked.values())
+        session = self._database.present
+        if session and question in session.known:
+            return list(session.known[question])
         with self._database.read() as connection:
-            return records.select(
-                connection,
-                kind,
-                uuids=uuids,
-                scopes=scopes,
-                name=name,
-                project_ids=project_ids,
-                openstack_ids=openstack_ids,
-                task_uuid=task_uuid,
-                limit=limit,
-                marker=marker,
-            )
+            found = records.select(connection, kind, **asked)
+        if session:
+            session.known[question] = tuple(found)
+        return found
 
     # Signatures
 

@@ -48,23 +48,24 @@ def add(
     """
     fields = {field: getattr(task, field) for field in _FIELDS}
     try:
-        done = connection.execute(tables.tasks.insert().values(**fields))
+        done = connection.execute(tables.tasks.insert(), fields)
     except db_exception.DBDuplicateEntry as error:
         raise Conflict(
             f"task {task.uuid} is there already", field="uuid", code="task_exists"
         ) from error
     task_id = cast(tuple[int], done.inserted_primary_key)[0]
     connection.execute(
-        tables.task_work.insert().values(
-            task_id=task_id,
-            payload=dict(payload),
-            progress={},
-            secret_refs=list(secret_refs),
-            fencing=0,
-            worker="",
-            due=due,
-            log_size=0,
-        )
+        tables.task_work.insert(),
+        {
+            "task_id": task_id,
+            "payload": dict(payload),
+            "progress": {},
+            "secret_refs": list(secret_refs),
+            "fencing": 0,
+            "worker": "",
+            "due": due,
+            "log_size": 0,
+        },
     )
     for change in task.history:
         _add_change(connection, task_id, change)
@@ -245,12 +246,13 @@ def advance(
 
 def _add_change(connection: sa.Connection, task_id: int, change: StatusChange) -> None:
     connection.execute(
-        tables.task_history.insert().values(
-            task_id=task_id,
-            status=change.status,
-            at=change.at,
-            message=change.message[:MAX_MESSAGE],
-        )
+        tables.task_history.insert(),
+        {
+            "task_id": task_id,
+            "status": change.status,
+            "at": change.at,
+            "message": change.message[:MAX_MESSAGE],
+        },
     )
 
 
@@ -302,10 +304,25 @@ def add_request_id(connection: sa.Connection, uuid: str, request_id: str) -> Non
 
 def _add_request_id(connection: sa.Connection, task_id: int, request_id: str) -> None:
     connection.execute(
-        tables.task_request_ids.insert().values(
-            task_id=task_id, request_id=request_id[:_MAX_REQUEST_ID]
-        )
+        tables.task_request_ids.insert(),
+        {"task_id": task_id, "request_id": request_id[:_MAX_REQUEST_ID]},
     )
+
+
+def purge(connection: sa.Connection, before: datetime.datetime, limit: int) -> int:
+    """Forget finished tasks of which nothing was heard since; how many there were."""
+    work = tables.task_work.c
+    old = (
+        sa.select(_tasks.id)
+        .join(tables.task_work, work.task_id == _tasks.id)
+        .where(work.due.is_(None), _tasks.last_update < before)
+        .order_by(_tasks.id)
+        .limit(limit)
+    )
+    ids = connection.execute(old).scalars().all()
+    if ids:
+        connection.execute(tables.tasks.delete().where(_tasks.id.in_(ids)))
+    return len(ids)
 
 
 def delete(connection: sa.Connection, uuid: str) -> None:

@@ -134,6 +134,7 @@ def test_the_defaults_agree():
     assert conf.provision.patience == Settings().patience
     assert conf.provision.report_timeout == Settings().report_timeout
     assert conf.provision.script_timeout == Settings().script_timeout
+    assert conf.provision.task_retention * 86400 == Settings().task_retention
     assert conf.provision.download_timeout == Settings().download_timeout
     assert conf.worker.threads // 4 == Settings().downloads
     max_files = conf.provision.max_project_files_gb * 1024**3

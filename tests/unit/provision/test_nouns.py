@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who sees what, pages, how many requests a list costs, and the rest of all nouns."""
 
+import dataclasses
 import io
 import threading
 
@@ -18,6 +19,7 @@ from nova_multi.domain.errors import (
 from nova_multi.domain.permissions import Permissions
 from nova_multi.provision.provisioning import Provisioning
 from nova_multi.provision.service import Caller, Query, Scope, SignedRequest
+from nova_multi.provision.settings import Settings
 from nova_multi.provision.store import Record
 from tests.unit.provision.callers import MEMBER, STRANGER, member_of, names
 from tests.unit.provision.conftest import ADMIN, NOWHERE, START
@@ -435,6 +437,31 @@ def test_signatures(stage):
     until = stage.clock() + datetime.timedelta(minutes=5)
     assert stage.service.first_use("digest", until)
     assert not stage.service.first_use("digest", until)
+
+
+def test_tasks_that_ended_long_ago_are_forgotten(stage, monkeypatch):
+    from nova_multi.provision import housekeeping
+
+    monkeypatch.setattr(housekeeping, "_AT_ONCE", 2)
+    old = [stage.partition(f"p{number}").uuid for number in range(5)]
+    fields = {"name": "dev", "partition": "p1"}
+    waiting = stage.service.environments.create(ADMIN, fields, NOWHERE).task_uuid
+    stage.clock.forward(stage.tools.settings.task_retention)
+    young = stage.service.partitions.delete(ADMIN, "p0", NOWHERE).task_uuid
+    housekeeping.tidy(stage.tools)
+    assert {each.uuid for each in stage.store.tasks(None)} == {*old, waiting, young}
+    stage.clock.forward(1)
+    forever = dataclasses.replace(stage.tools, settings=Settings(task_retention=0))
+    housekeeping.tidy(forever)
+    assert len(stage.store.tasks(None)) == 7
+    housekeeping.tidy(stage.tools)
+    assert {each.uuid for each in stage.store.tasks(None)} == {waiting, young}
+    with pytest.raises(NotFound):
+        stage.store.task(old[0])
+    # What they had made is there, and can be worked on.
+    stage.work()
+    assert stage.store.task(waiting).status == "created"
+    stage.done(stage.service.partitions.delete(ADMIN, "p2", NOWHERE))
 
 
 def test_contents_that_nobody_names_are_swept_away(stage, monkeypatch):
