@@ -16,6 +16,7 @@ import logging
 import tempfile
 import urllib.parse
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
 
 import flask
@@ -179,7 +180,10 @@ class _View:
             max_limit=self._max_limit,
             upload=upload,
         )
-        return _respond(route, route.handler(call))
+        # An upload takes long, and its limits are looked at when it is there.
+        asked_at_once = nullcontext() if route.multipart else self._service.session()
+        with asked_at_once:
+            return _respond(route, route.handler(call))
 
     def _enforce(self, caller: Caller, rule: str) -> None:
         """See that the caller may; nothing is looked up before.

@@ -4,6 +4,7 @@ here, and done by the workers."""
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import threading
 import time
@@ -138,6 +139,10 @@ class Provisioning:
             return found
         finally:
             self._lock.release()
+
+    def session(self) -> contextlib.AbstractContextManager[None]:
+        """What the present thread asks in the block is of one moment."""
+        return self._tools.store.session()
 
     def waited(self) -> float:
         """Seconds that the present thread has waited for OpenStack so far."""

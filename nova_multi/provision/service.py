@@ -17,6 +17,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, BinaryIO, Generic, Protocol, TypeAlias, TypeVar
 
 from nova_multi.domain.environment import Environment
@@ -419,6 +420,10 @@ class Service(Protocol):
 
         Called without a token, often: keep what was found for some seconds.
         """
+
+    def session(self) -> AbstractContextManager[None]:
+        """What the present thread asks in the block is of one moment, until it changes
+        something; cheaper than asking piece by piece. Not for what takes minutes."""
 
     def waited(self) -> float:
         """Seconds that the present thread has waited for OpenStack so far."""

@@ -127,10 +127,8 @@ class Instances(Wishes):
                 f"one outside port can't be published for {len(names)} instances",
                 field="publish",
             )
-        assign(
-            [each for each in publish if each.outside is not None],
-            publishing.taken(self._tools, environment.uuid),
-        )
+        if asked_for := [each for each in publish if each.outside is not None]:
+            assign(asked_for, publishing.taken(self._tools, environment.uuid))
         variables = {**provisioner.variables, **(fields.get("variables") or {})}
         payload: dict[str, Any] = {
             "environment": environment.uuid,

@@ -39,10 +39,13 @@ class Lookup:
 
     # -- partitions and environments
 
-    def partitions(self, caller: Caller) -> list[Record]:
-        """Partitions that the caller's project is, or is in."""
+    def partitions(self, caller: Caller, called: str | None = None) -> list[Record]:
+        """Partitions that the caller's project is, or is in.
+
+        :param called: only these; for those of a member it makes no difference.
+        """
         if self.is_admin(caller):
-            return self._store.list_records(Kind.PARTITION)
+            return self._store.list_records(Kind.PARTITION, called=called)
         found = self._store.list_records(
             Kind.PARTITION, openstack_ids=[caller.project_id]
         )
@@ -59,15 +62,20 @@ class Lookup:
 
         :raises NotFound: there is none that the caller may know of.
         """
-        return _one(
-            Kind.PARTITION, name, [r for r in self.partitions(caller) if _is(r, name)]
-        )
+        found = [r for r in self.partitions(caller, name) if _is(r, name)]
+        return _one(Kind.PARTITION, name, found)
 
-    def environments(self, caller: Caller, scope: Scope | None = None) -> list[Record]:
-        """Environments that the caller may see."""
+    def environments(
+        self, caller: Caller, scope: Scope | None = None, called: str | None = None
+    ) -> list[Record]:
+        """Environments that the caller may see.
+
+        :param called: only these; for those of a member it makes no difference.
+        """
         scope = scope or Scope()
+        called = called or scope.environment
         if self.is_admin(caller):
-            found = self._store.list_records(Kind.ENVIRONMENT)
+            found = self._store.list_records(Kind.ENVIRONMENT, called=called)
         else:
             own = self._store.list_records(
                 Kind.PARTITION, openstack_ids=[caller.project_id]
@@ -95,7 +103,7 @@ class Lookup:
         :raises Ambiguous: the scope must say in which partition.
         """
         scope = Scope(partition=scope.partition if scope else None)
-        found = [r for r in self.environments(caller, scope) if _is(r, name)]
+        found = [r for r in self.environments(caller, scope, name) if _is(r, name)]
         return _one(Kind.ENVIRONMENT, name, found, "?partition=")
 
     def home(self, caller: Caller, scope: Scope) -> tuple[Record | None, Record | None]:
@@ -120,11 +128,16 @@ class Lookup:
 
     # -- what belongs to environments
 
-    def instances(self, caller: Caller, scope: Scope) -> list[Record]:
-        """Instances that the caller may see."""
+    def instances(
+        self, caller: Caller, scope: Scope, called: str | None = None
+    ) -> list[Record]:
+        """Instances that the caller may see.
+
+        :param called: only these, by name or UUID.
+        """
         environments = self.environments(caller, scope)
         found = self._store.list_records(
-            Kind.INSTANCE, scopes=[each.uuid for each in environments]
+            Kind.INSTANCE, scopes=[each.uuid for each in environments], called=called
         )
         projects = {each.uuid: each.openstack_id for each in environments}
         return [
@@ -142,7 +155,7 @@ class Lookup:
         :raises Forbidden: the caller may see it, but no more.
         :raises Ambiguous: the scope must say in which environment.
         """
-        found = [r for r in self.instances(caller, scope) if _is(r, name)]
+        found = [r for r in self.instances(caller, scope, name) if _is(r, name)]
         record = _one(Kind.INSTANCE, name, found, "?environment=")
         environment = self._store.record(Kind.ENVIRONMENT, record.scope)
         self.check(caller, record, action, environment.openstack_id)
@@ -151,19 +164,27 @@ class Lookup:
     # -- what belongs to partitions
 
     def shared(
-        self, kind: Kind, caller: Caller, scope: Scope | None = None
+        self,
+        kind: Kind,
+        caller: Caller,
+        scope: Scope | None = None,
+        called: str | None = None,
     ) -> list[Record]:
-        """Provisioners, images or files that the caller may see."""
+        """Provisioners, images or files that the caller may see.
+
+        :param called: only these, by name or UUID.
+        """
         scope = scope or Scope()
         if self.is_admin(caller) and not (scope.partition or scope.environment):
-            found = self._store.list_records(kind)
+            found = self._store.list_records(kind, called=called)
         else:
-            scopes = {""} | {each.uuid for each in self.partitions(caller)}
-            scopes.add(caller.project_id)
             if scope.partition or scope.environment:
                 partition, _ = self.home(caller, scope)
                 scopes = {partition.uuid if partition else "", ""}
-            found = self._store.list_records(kind, scopes=scopes)
+            else:
+                own = {each.uuid for each in self.partitions(caller)}
+                scopes = own | {caller.project_id, ""}
+            found = self._store.list_records(kind, scopes=scopes, called=called)
         return [each for each in found if self.may(caller, each, "r")]
 
     def one_shared(
@@ -180,7 +201,7 @@ class Lookup:
         :raises Forbidden: the caller may see it, but no more.
         :raises Ambiguous: the scope must say in which partition.
         """
-        found = [r for r in self.shared(kind, caller, scope) if _is(r, name)]
+        found = [r for r in self.shared(kind, caller, scope, name) if _is(r, name)]
         record = _one(kind, name, found, "?partition=")
         self.check(caller, record, action)
         return record

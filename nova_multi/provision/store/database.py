@@ -11,7 +11,7 @@ import pathlib
 import sqlite3
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar, cast
 
 import sqlalchemy as sa
@@ -19,7 +19,7 @@ from oslo_db import api as oslo_db_api
 from oslo_db import exception as db_exception
 from oslo_db.sqlalchemy import engines
 
-from nova_multi.domain.errors import Unavailable
+from nova_multi.domain.errors import DomainError, Unavailable
 from nova_multi.exception import ConfigurationError
 
 #: Seconds that a transaction waits for SQLite's one writer.
@@ -97,6 +97,65 @@ def _on_begin(connection: sa.Connection) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
+class Session:
+    """What one thread asks in a row: over one connection, of one moment.
+
+    :ivar known: what was read in it, by question; until something is written.
+    """
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+        self._connection: sa.Connection | None = None
+        self.known: dict[Any, Any] = {}
+
+    def close(self) -> None:
+        """Give the connection back; what was not committed is undone."""
+        self.known.clear()
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """The connection, in a transaction that goes on after the block."""
+        with self._kept() as connection:
+            if not connection.in_transaction():
+                connection.begin()
+            yield connection
+
+    @contextlib.contextmanager
+    def write(self, options: Mapping[str, Any]) -> Iterator[sa.Connection]:
+        """The connection, in a transaction that is committed at the end."""
+        with self._kept() as connection:
+            connection.execution_options(**options)
+            try:
+                with connection.begin():
+                    yield connection
+            finally:
+                connection.execution_options(**dict.fromkeys(options))
+
+    def look_anew(self) -> None:
+        """What is read from now on is of another moment."""
+        self.known.clear()
+        transaction = self._connection and self._connection.get_transaction()
+        if transaction:
+            with self._kept():
+                transaction.rollback()
+
+    @contextlib.contextmanager
+    def _kept(self) -> Iterator[sa.Connection]:
+        try:
+            if self._connection is None:
+                self._connection = self._engine.connect()
+            yield self._connection
+        except DomainError:
+            raise
+        except BaseException:
+            # The next question shall not be asked over a connection that is broken.
+            self.close()
+            raise
+
+
 class Database:
     """Short transactions on one database; safe for threads.
 
@@ -114,17 +173,46 @@ class Database:
         self._turn = threading.Lock()
         self._keeper: sa.Connection | None = None
         self._keeping = threading.Lock()
+        self._local = threading.local()
         if is_sqlite(self.engine):
             forget = weakref.WeakMethod(self._drop_keeper)
             os.register_at_fork(before=lambda: _call(forget()))
 
+    @property
+    def present(self) -> Session | None:
+        """The session that this thread is in."""
+        session: Session | None = getattr(self._local, "session", None)
+        return session
+
+    @contextlib.contextmanager
+    def session(self) -> Iterator[None]:
+        """Ask over one connection in this block, in this thread, and of one moment.
+
+        A transaction of its own for each question takes five round trips. After a write
+        it is another moment. Sessions may be nested; the outermost one counts.
+        """
+        if self.present:
+            yield
+            return
+        self._local.session = session = Session(self.engine)
+        try:
+            yield
+        finally:
+            self._local.session = None
+            session.close()
+
     @contextlib.contextmanager
     def read(self) -> Iterator[sa.Connection]:
         """A transaction that sees one state and changes nothing."""
+        session = self.present
         with self._errors():
             self._keep()
-            with self.engine.connect() as connection, connection.begin():
-                yield connection
+            if session:
+                with session.read() as connection:
+                    yield connection
+            else:
+                with self.engine.connect() as connection, connection.begin():
+                    yield connection
 
     @contextlib.contextmanager
     def write(self, *, read_committed: bool = False) -> Iterator[sa.Connection]:
@@ -138,8 +226,16 @@ class Database:
         else:
             options = {"isolation_level": "READ COMMITTED"} if read_committed else {}
             turn = contextlib.nullcontext()
+        session = self.present
         with turn, self._errors():
             self._keep()
+            if session:
+                # Also if it fails: what was expected is no more.
+                session.look_anew()
+            if session and not read_committed:
+                with session.write(options) as connection:
+                    yield connection
+                return
             with self.engine.connect() as connection:
                 connection = connection.execution_options(**options)
                 with connection.begin():

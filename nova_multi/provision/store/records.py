@@ -42,8 +42,7 @@ def add(connection: sa.Connection, record: Record) -> None:
     values["data"] = dict(record.data)
     values["permissions"] = str(record.permissions)
     try:
-        with connection.begin_nested():
-            connection.execute(tables.records.insert().values(**values))
+        connection.execute(tables.records.insert(), values)
     except db_exception.DBDuplicateEntry as error:
         if _row(connection, record.kind, record.uuid) is not None:
             raise Conflict(
@@ -141,6 +140,7 @@ def select(
     uuids: Iterable[str] | None = None,
     scopes: Iterable[str] | None = None,
     name: str | None = None,
+    called: str | None = None,
     project_ids: Iterable[str] | None = None,
     openstack_ids: Iterable[str] | None = None,
     task_uuid: str | None = None,
@@ -149,6 +149,7 @@ def select(
 ) -> list[Record]:
     """Records that fit everything that is given, in the order of their creation.
 
+    :param called: a name, a UUID or an id of OpenStack.
     :param marker: uuid of the record after which the page begins.
     :raises Invalid: the marker is no record.
     """
@@ -164,6 +165,11 @@ def select(
             query = query.where(column.in_(list(values)))
     if name is not None:
         query = query.where(_records.name == name)
+    if called is not None:
+        columns = [_records.name, _records.uuid]
+        # Empty where there is none.
+        columns += [_records.openstack_id] if called else []
+        query = query.where(sa.or_(*(column == called for column in columns)))
     if task_uuid is not None:
         query = query.where(_records.task_uuid == task_uuid)
     if marker is not None:

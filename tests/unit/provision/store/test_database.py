@@ -3,6 +3,7 @@
 
 import contextlib
 import datetime
+import threading
 from types import SimpleNamespace
 
 import pytest
@@ -57,6 +58,7 @@ def test_deadlocks_without_end(no_sleep):
 def test_everything_that_writes_is_tried_again():
     reading = {
         "close",
+        "session",
         "ping",
         "task",
         "tasks",
@@ -185,6 +187,7 @@ def test_mariadb_claims_without_gap_locks(monkeypatch):
         connect=lambda: contextlib.nullcontext(Connection()),
     )
     ours._keeper = None
+    ours._local = threading.local()
     with ours.write():
         pass
     with ours.write(read_committed=True):
