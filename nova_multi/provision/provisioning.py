@@ -142,7 +142,7 @@ class Provisioning:
 
     def session(self) -> contextlib.AbstractContextManager[None]:
         """What the present thread asks in the block is of one moment."""
-        return self._tools.store.session()
+        return self._tools.store.session(of_one_moment=True)
 
     def waited(self) -> float:
         """Seconds that the present thread has waited for OpenStack so far."""

@@ -56,7 +56,8 @@ class Runner:
         """
         try:
             try:
-                return self._forward(work)
+                with self._tools.store.session():
+                    return self._forward(work)
             except Wait as wait:
                 return wait.seconds
         except Unavailable as error:

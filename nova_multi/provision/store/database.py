@@ -10,6 +10,7 @@ import os
 import pathlib
 import sqlite3
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar, cast
@@ -26,6 +27,8 @@ from nova_multi.exception import ConfigurationError
 BUSY_TIMEOUT = 30
 #: Seconds for which MariaDB may be silent: longer than it waits for a lock (50).
 ANSWER_TIMEOUT = 60
+#: Seconds after which a connection is given back to be looked at before it is used.
+IDLE_TIME = 5
 
 #: Drivers that wait for ever unless they are told not to.
 _PATIENT = frozenset({"pymysql", "mysqldb"})
@@ -62,7 +65,13 @@ def make_engine(url: str, answer_timeout: int | None = ANSWER_TIMEOUT) -> sa.Eng
                 for name in limits - parsed.query.keys():
                     parsed = parsed.update_query_dict({name: str(answer_timeout)})
         text = parsed.render_as_string(hide_password=False)
-        engine: sa.Engine = engines.create_engine(text, sqlite_fk=True, max_retries=0)
+        engine: sa.Engine = engines.create_engine(
+            text,
+            sqlite_fk=True,
+            max_retries=0,
+            # Only greenlets have to be told to let others go on.
+            thread_checkin=False,
+        )
         # Users' scripts and variables are among them, and errors end in a log.
         engine.hide_parameters = True
     except (sa.exc.ArgumentError, ImportError) as error:
@@ -98,30 +107,39 @@ def _on_begin(connection: sa.Connection) -> None:
 
 
 class Session:
-    """What one thread asks in a row: over one connection, of one moment.
+    """What one thread asks in a row: over one connection.
 
-    :ivar known: what was read in it, by question; until something is written.
+    :param of_one_moment: what is read in it is of the moment of the first question,
+        until something is written.
+    :ivar known: what was read of that moment, by question; None if there is none.
     """
 
-    def __init__(self, engine: sa.Engine) -> None:
+    def __init__(self, engine: sa.Engine, *, of_one_moment: bool) -> None:
         self._engine = engine
         self._connection: sa.Connection | None = None
-        self.known: dict[Any, Any] = {}
+        self._used = 0.0
+        self.known: dict[Any, Any] | None = {} if of_one_moment else None
 
     def close(self) -> None:
         """Give the connection back; what was not committed is undone."""
-        self.known.clear()
+        if self.known:
+            self.known.clear()
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
 
     @contextlib.contextmanager
     def read(self) -> Iterator[sa.Connection]:
-        """The connection, in a transaction that goes on after the block."""
+        """The connection in a transaction, which goes on if it is of one moment."""
         with self._kept() as connection:
-            if not connection.in_transaction():
+            if connection.in_transaction():
+                yield connection
+            elif self.known is None:
+                with connection.begin():
+                    yield connection
+            else:
                 connection.begin()
-            yield connection
+                yield connection
 
     @contextlib.contextmanager
     def write(self, options: Mapping[str, Any]) -> Iterator[sa.Connection]:
@@ -136,7 +154,8 @@ class Session:
 
     def look_anew(self) -> None:
         """What is read from now on is of another moment."""
-        self.known.clear()
+        if self.known:
+            self.known.clear()
         transaction = self._connection and self._connection.get_transaction()
         if transaction:
             with self._kept():
@@ -144,9 +163,14 @@ class Session:
 
     @contextlib.contextmanager
     def _kept(self) -> Iterator[sa.Connection]:
+        now = time.monotonic()
         try:
+            idle = now - self._used > IDLE_TIME
+            if self._connection and idle and not self._connection.in_transaction():
+                self.close()
             if self._connection is None:
                 self._connection = self._engine.connect()
+            self._used = now
             yield self._connection
         except DomainError:
             raise
@@ -185,16 +209,20 @@ class Database:
         return session
 
     @contextlib.contextmanager
-    def session(self) -> Iterator[None]:
-        """Ask over one connection in this block, in this thread, and of one moment.
+    def session(self, *, of_one_moment: bool) -> Iterator[None]:
+        """Ask over one connection in this block, in this thread.
 
-        A transaction of its own for each question takes five round trips. After a write
-        it is another moment. Sessions may be nested; the outermost one counts.
+        To take one for each question, and a transaction of its own, is five round trips
+        to the database instead of one. Sessions may be nested; the outermost counts.
+
+        :param of_one_moment: nothing that others write is seen, until the block writes
+            something itself.
         """
         if self.present:
             yield
             return
-        self._local.session = session = Session(self.engine)
+        session = Session(self.engine, of_one_moment=of_one_moment)
+        self._local.session = session
         try:
             yield
         finally:

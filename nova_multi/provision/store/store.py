@@ -39,12 +39,15 @@ class Store:
         """Close the connections."""
         self._database.close()
 
-    def session(self) -> contextlib.AbstractContextManager[None]:
-        """Ask over one connection in a block, and of one moment until it writes.
+    def session(
+        self, *, of_one_moment: bool = False
+    ) -> contextlib.AbstractContextManager[None]:
+        """Ask over one connection in a block, in the thread that enters it.
 
-        For a request, which asks much in a row; of the thread that enters it.
+        :param of_one_moment: nothing that others write is seen, until the block writes
+            something itself: for a request, which asks much in a row.
         """
-        return self._database.session()
+        return self._database.session(of_one_moment=of_one_moment)
 
     def ping(self) -> None:
         """See that the database answers and has its tables."""
@@ -413,12 +416,13 @@ class Store:
         }
         question = (str(kind), *asked.values())
         session = self._database.present
-        if session and question in session.known:
-            return list(session.known[question])
+        known = session.known if session else None
+        if known is not None and question in known:
+            return list(known[question])
         with self._database.read() as connection:
             found = records.select(connection, kind, **asked)
-        if session:
-            session.known[question] = tuple(found)
+        if known is not None:
+            known[question] = tuple(found)
         return found
 
     # Signatures

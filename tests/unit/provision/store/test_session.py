@@ -52,7 +52,7 @@ def names(store):
 def test_one_connection_and_one_transaction(store, add, taken):
     add(store, "a")
     taken.update(connections=0, transactions=0)
-    with store.session():
+    with store.session(of_one_moment=True):
         assert names(store) == ["a"]
         assert store.record("instance", "u-a").name == "a"
         assert store.tasks(None) == []
@@ -62,13 +62,13 @@ def test_one_connection_and_one_transaction(store, add, taken):
 
 
 def test_a_session_that_asks_nothing_takes_nothing(store, taken):
-    with store.session():
+    with store.session(of_one_moment=True):
         pass
     assert taken == {"connections": 0, "transactions": 0}
 
 
 def test_it_is_of_one_moment_until_it_writes(store, other, add):
-    with store.session():
+    with store.session(of_one_moment=True):
         assert names(store) == []
         add(other, "a")
         assert names(store) == []
@@ -81,7 +81,7 @@ def test_it_is_of_one_moment_until_it_writes(store, other, add):
 
 
 def test_a_write_that_fails_looks_anew_too(store, other, add, taken):
-    with store.session():
+    with store.session(of_one_moment=True):
         assert names(store) == []
         add(other, "a")
         with pytest.raises(NameTaken):
@@ -93,7 +93,7 @@ def test_a_write_that_fails_looks_anew_too(store, other, add, taken):
 def test_the_same_question_is_asked_once(store, add, statements):
     add(store, "a")
     statements.clear()
-    with store.session():
+    with store.session(of_one_moment=True):
         first = store.list_records("instance", scopes={""})
         first.clear()
         assert len(store.list_records("instance", scopes=[""])) == 1
@@ -103,9 +103,9 @@ def test_the_same_question_is_asked_once(store, add, statements):
 
 
 def test_sessions_in_sessions(store, other, add, taken):
-    with store.session():
+    with store.session(of_one_moment=True):
         assert names(store) == []
-        with store.session():
+        with store.session(of_one_moment=True):
             add(other, "a")
         assert names(store) == []
     assert taken["connections"] == 1
@@ -113,7 +113,7 @@ def test_sessions_in_sessions(store, other, add, taken):
 
 def test_other_threads_are_not_in_it(store, other, add):
     seen = []
-    with store.session():
+    with store.session(of_one_moment=True):
         assert names(store) == []
         add(other, "a")
         thread = threading.Thread(target=lambda: seen.append(names(store)))
@@ -124,7 +124,7 @@ def test_other_threads_are_not_in_it(store, other, add):
 
 
 def test_others_write_while_it_has_read(store, other, add):
-    with store.session():
+    with store.session(of_one_moment=True):
         assert names(store) == []
         for name in "abc":
             add(other, name)
@@ -133,7 +133,7 @@ def test_others_write_while_it_has_read(store, other, add):
 
 
 def test_a_broken_connection_is_not_asked_again(store, add):
-    with store.session():
+    with store.session(of_one_moment=True):
         assert names(store) == []
         connection = store._database.present._connection
         connection.connection.dbapi_connection.close()
@@ -147,7 +147,7 @@ def test_an_error_in_it_leaves_nothing_open(store, add, taken):
     class Stop(BaseException):
         pass
 
-    with pytest.raises(Stop), store.session():
+    with pytest.raises(Stop), store.session(of_one_moment=True):
         assert names(store) == []
         raise Stop
     add(store, "a")
@@ -156,8 +156,40 @@ def test_an_error_in_it_leaves_nothing_open(store, add, taken):
 
 
 def test_what_is_written_is_there_if_the_request_fails_later(store, other, add):
-    with pytest.raises(ZeroDivisionError), store.session():
+    with pytest.raises(ZeroDivisionError), store.session(of_one_moment=True):
         add(store, "a")
         assert names(store) == ["a"]
         raise ZeroDivisionError
     assert names(other) == ["a"]
+
+
+def test_a_session_of_many_moments(store, other, add, taken):
+    """What others write is seen; the connection stays."""
+    with store.session():
+        assert names(store) == []
+        add(other, "a")
+        assert names(store) == ["a"]
+        add(store, "b")
+        add(other, "c")
+        assert names(store) == ["a", "b", "c"]
+    assert taken["connections"] == 1
+
+
+def test_a_connection_that_was_idle_is_looked_at(store, add, taken, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    with store.session():
+        for pause in (0, 4, 4):
+            now[0] += pause
+            assert names(store) == []
+        assert taken["connections"] == 1
+        now[0] += 6
+        assert names(store) == []
+        assert taken["connections"] == 2
+        add(store, "a")
+    with store.session(of_one_moment=True):
+        assert names(store) == ["a"]
+        now[0] += 60
+        # What was read is still true.
+        assert store.record("instance", "u-a").name == "a"
+    assert taken["connections"] == 3
