@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a request took, and how much of it went into waiting for OpenStack."""
+"""What a request took, how much of it OpenStack, and how much the processor."""
 
 from __future__ import annotations
 
@@ -15,7 +15,11 @@ HEADER = "Server-Timing"
 
 
 class Timing:
-    """WSGI middleware; ``Server-Timing: total;dur=31.0, openstack;dur=19.5``.
+    """WSGI middleware.
+
+    ``Server-Timing: total;dur=31.0, openstack;dur=19.5, cpu;dur=9.8``. What is in none
+    of the two parts was spent in waiting: for the database, and for requests of others
+    that had the processor.
 
     :param waited: seconds that the present thread has waited for OpenStack so far.
     """
@@ -30,13 +34,18 @@ class Timing:
         self, environ: WSGIEnvironment, start_response: StartResponse
     ) -> Iterable[bytes]:
         started, before = time.monotonic(), self._waited()
+        worked = time.thread_time()
 
         def timed(
             status: str, headers: list[tuple[str, str]], *exc_info: Any
         ) -> Callable[[bytes], object]:
             total = 1000 * (time.monotonic() - started)
             openstack = 1000 * (self._waited() - before)
-            value = f"total;dur={total:.1f}, openstack;dur={openstack:.1f}"
+            cpu = 1000 * (time.thread_time() - worked)
+            value = (
+                f"total;dur={total:.1f}, openstack;dur={openstack:.1f},"
+                f" cpu;dur={cpu:.1f}"
+            )
             return start_response(status, [*headers, (HEADER, value)], *exc_info)
 
         return self._application(environ, timed)

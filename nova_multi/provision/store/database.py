@@ -27,6 +27,9 @@ from nova_multi.exception import ConfigurationError
 BUSY_TIMEOUT = 30
 #: Seconds for which MariaDB may be silent: longer than it waits for a lock (50).
 ANSWER_TIMEOUT = 60
+#: Connections to MariaDB that stay open: of as many threads as usually ask at a time.
+#: To open one takes as long as all the questions of a request.
+POOL_SIZE = 16
 #: Seconds after which a connection is given back to be looked at before it is used.
 IDLE_TIME = 5
 
@@ -69,6 +72,7 @@ def make_engine(url: str, answer_timeout: int | None = ANSWER_TIMEOUT) -> sa.Eng
             text,
             sqlite_fk=True,
             max_retries=0,
+            max_pool_size=POOL_SIZE,
             # Only greenlets have to be told to let others go on.
             thread_checkin=False,
         )
