@@ -88,7 +88,9 @@ class Placement:
                 return ()
             if not explain:
                 return ("hosts",)
-            for name in wanted:
+            # Amounts first: of a host that is full, to say that another driver's or
+            # partition's has room would be true, and no help.
+            for name in sorted(wanted, key=lambda name: name not in _AMOUNTS):
                 if self._any(_without(wanted, {name}), known):
                     return (name,)
             if not self._any({}, known):
@@ -199,6 +201,10 @@ class Placement:
             path, json=body, microversion=_VERSION
         )
         sdk.raise_from_response(response)
+
+
+#: Requirements that other instances take away.
+_AMOUNTS = frozenset({"disk", "memory", "cpus"})
 
 
 def _requirements(needs: Needs) -> dict[str, _Query]:

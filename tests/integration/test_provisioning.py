@@ -174,8 +174,9 @@ def test_killed_in_a_burst(place: Place, names: list[str]) -> None:
         sizes = {"memory": 0.125, "cpus": 1, "hdsize": 1}
         answer = place.alice.curl("POST", "/v1/provisioners", {**body, **sizes})
         assert answer.status_code == 201, answer.text
-    # A small machine has few CPUs to give away for each hypervisor.
-    turns = zip(names, itertools.cycle(IMAGES), strict=False)
+    # A small machine has few CPUs to give away for each hypervisor, and the most for
+    # virtual machines.
+    turns = zip(names, itertools.cycle([*IMAGES, "libvirt"]), strict=False)
     with ThreadPoolExecutor(4) as pool:
         asked = [pool.submit(_accept, place, *each) for each in turns]
         cloud.wait_for(

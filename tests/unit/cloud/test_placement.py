@@ -199,8 +199,8 @@ def two(fake):
         (needs(driver=Driver.LIBVIRT), ("driver",)),
         (needs(aggregates=frozenset({"agg-b"})), ("partition",)),
         (needs(host_type=HostType.HIGH_PERFORMANCE), ("type",)),
-        # Either would help: the more particular one is named.
-        (needs(driver=Driver.LXD, memory_mb=1024), ("driver",)),
+        # Either would help: that the host is full is said before the more particular.
+        (needs(driver=Driver.LXD, memory_mb=1024), ("memory",)),
         (needs(node="p2", driver=Driver.DOCKER), ("node",)),
         (needs(outside=frozenset({"agg-a"}), driver=Driver.DOCKER), ("partition",)),
         # Neither alone would.
