@@ -47,6 +47,14 @@ class Flavors:
                 if not flavor.is_disabled
             )
 
+    def own(self) -> tuple[Flavor, ...]:
+        """Those of them that were made here for the sizes of instances."""
+        return tuple(
+            flavor
+            for flavor in self.flavors()
+            if flavor.id == flavor.name and _OURS.match(flavor.name)
+        )
+
     def find_or_make(
         self,
         cpus: int,

@@ -5,7 +5,11 @@ from __future__ import annotations
 
 import datetime
 import logging
+from typing import TypeAlias
 
+from nova_multi.cloud.flavor import flavor_name
+from nova_multi.domain.driver import Driver
+from nova_multi.domain.host import HostType
 from nova_multi.domain.names import Kind
 from nova_multi.provision.tools import Tools
 
@@ -15,6 +19,10 @@ LOG = logging.getLogger(__name__)
 INTERVAL = 3600.0
 
 
+#: Key of the flavors that were of no use when they were looked at last.
+_UNUSED = "unused flavors"
+#: CPUs, MB of memory, GB of disk, and where.
+_Flavor: TypeAlias = tuple[int, int, int, HostType | None, Driver | None]
 #: Tasks that are forgotten in one transaction.
 _AT_ONCE = 1000
 
@@ -22,11 +30,44 @@ _AT_ONCE = 1000
 def tidy(tools: Tools) -> None:
     """Sweep away what nobody needs any more.
 
-    That is contents of files that no record names, and tasks that ended long ago.
+    That is contents of files that no record names, tasks that ended long ago, and
+    flavors that were made for sizes that no instance has any more.
     """
     _sweep_files(tools)
     if tools.settings.task_retention:
         _purge_tasks(tools)
+    if not tools.single:
+        _sweep_flavors(tools)
+
+
+def _sweep_flavors(tools: Tools) -> None:
+    flavors = tools.clouds.admin().flavors
+    unused = {each.id for each in flavors.own()} - _wanted_flavors(tools).keys()
+    # Not at first sight: a size that was wanted may be wanted again soon.
+    gone = unused & tools.memory.get(_UNUSED, set())
+    tools.memory[_UNUSED] = unused - gone
+    for name in sorted(gone):
+        if flavors.delete(name):
+            LOG.info("flavor %s was of a size that no instance has: deleted", name)
+    # Accepted in this very moment, with a task that had found it already.
+    wanted = _wanted_flavors(tools)
+    for name in gone & wanted.keys():
+        cpus, memory_mb, disk_gb, host_type, driver = wanted[name]
+        flavors.find_or_make(
+            cpus, memory_mb, disk_gb, host_type=host_type, driver=driver
+        )
+
+
+def _wanted_flavors(tools: Tools) -> dict[str, _Flavor]:
+    found: dict[str, _Flavor] = {}
+    for record in tools.store.list_records(Kind.INSTANCE):
+        data = record.data
+        kind, driver = data.get("host_type"), data.get("driver")
+        host_type = HostType(kind) if kind else None
+        sizes = (data["cpus"], data["memory_mb"], data["disk_gb"])
+        flavor = (*sizes, host_type, Driver(driver) if driver else None)
+        found[flavor_name(sizes, *flavor[3:])] = flavor
+    return found
 
 
 def _purge_tasks(tools: Tools) -> None:

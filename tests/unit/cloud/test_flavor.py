@@ -278,6 +278,16 @@ def test_what_no_flavor_has_is_named(fake, cloud, sizes, wanted, field):
     assert caught.value.field == field
 
 
+def test_own_are_those_of_our_names(fake, admin):
+    other = raw_flavor("nm-c1-m512-d1", id="4")
+    Nova(fake, raw_flavor("nm-c1-m64-d1"), raw_flavor("m1.tiny"), other)
+    admin.flavors.find_or_make(2, 128, 4, driver=Driver.DOCKER)
+    assert {each.name for each in admin.flavors.own()} == {
+        "nm-c1-m64-d1",
+        "nm-c2-m128-d4-docker",
+    }
+
+
 def test_delete(fake, admin):
     Nova(fake, raw_flavor("x"))
     assert admin.flavors.delete("x") is True

@@ -464,6 +464,47 @@ def test_tasks_that_ended_long_ago_are_forgotten(stage, monkeypatch):
     stage.done(stage.service.partitions.delete(ADMIN, "p2", NOWHERE))
 
 
+def test_flavors_of_sizes_that_no_instance_has_are_swept_away(stage):
+    from nova_multi.cloud.values import Flavor
+    from nova_multi.provision import housekeeping
+
+    def tidy():
+        housekeeping.tidy(stage.tools)
+        return sorted(stage.world.flavors)
+
+    stage.world.flavors["m1.tiny"] = Flavor("m1.tiny", "m1.tiny", 1, 1, 1)
+    make = stage.tools.clouds.admin().flavors.find_or_make
+    gone = make(1, 77, 1).id
+    stage.partition()
+    stage.environment()
+    stage.service.provisioners.create(ADMIN, {"name": "p", "image": "debian"}, NOWHERE)
+    fields = {"environment": "dev", "provisioner": "p", "memory_mb": 128}
+    stage.done(stage.service.instances.create(ADMIN, {"name": "a", **fields}, NOWHERE))
+    (used,) = stage.world.flavors.keys() - {"m1.tiny", gone}
+    # At first sight nothing goes.
+    assert tidy() == sorted(["m1.tiny", gone, used])
+    assert tidy() == sorted(["m1.tiny", used])
+    stage.done(stage.service.instances.delete(ADMIN, "a", NOWHERE))
+    tidy()
+    # What is wanted again between two looks stays.
+    stage.service.instances.create(ADMIN, {"name": "b", **fields}, NOWHERE)
+    assert tidy() == tidy() == sorted(["m1.tiny", used])
+    stage.work()
+    stage.done(stage.service.instances.delete(ADMIN, "b", NOWHERE))
+    tidy()
+
+    def accept_meanwhile(name, moment):
+        if name == "flavors.delete" and moment == "after":
+            stage.world.hook = None
+            stage.service.instances.create(ADMIN, {"name": "c", **fields}, NOWHERE)
+
+    seen = []
+    stage.world.hook = lambda *args: (seen.append(args), accept_meanwhile(*args))
+    assert tidy() == sorted(["m1.tiny", used]), seen
+    stage.work()
+    assert tidy() == sorted(["m1.tiny", used])
+
+
 def test_contents_that_nobody_names_are_swept_away(stage, monkeypatch):
     from nova_multi.provision import housekeeping
 
