@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,8 +54,11 @@ def no_server_error(ctx: Any, response: Any, case: Any) -> None:
 @pytest.fixture(scope="module")
 def filled(
     empty_database: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Stage]:
-    """One service for all requests, with objects whose names are likely to be tried."""
+) -> Iterator[tuple[Stage, Sequence[str]]]:
+    """One service for all requests, with objects whose names are likely to be tried.
+
+    Two tokens: an operator's, and one of an environment's user.
+    """
     folder = tmp_path_factory.mktemp("schema")
     with requests_mock.Mocker() as mocker, pytest.MonkeyPatch.context() as patch:
         patch.setenv("OS_CLIENT_CONFIG_FILE", str(folder / "clouds.yaml"))
@@ -63,15 +67,22 @@ def filled(
         stage.ready()
         for path, body in (
             ("users", {"username": "0"}),
+            ("users", {"username": "somebody"}),
             ("groups", {"name": "0"}),
             ("provisioners", {"name": "0", "image": "debian"}),
         ):
             stage("POST", f"/v1/{path}", body, 201)
         stage.do("POST", "/v1/partitions", {"name": "0"}, "created")
-        stage.do("POST", "/v1/environments", {"name": "0", "partition": "0"}, "created")
+        for name, user in (("0", "0"), ("somewhere", "somebody")):
+            body = {"name": name, "partition": "0", "users": [{"login": user}]}
+            stage.do("POST", "/v1/environments", body, "created")
         body = {"name": "0", "environment": "0", "provisioner": "0"}
         stage.do("POST", "/v1/instances", body, "created")
-        yield stage
+        member = stage.cloud.keystone.issue(
+            stage.get("/v1/users/somebody")["uuid"],
+            stage.get("/v1/environments/somewhere")["uuid"],
+        )
+        yield stage, (stage.operator, member)
         # Whatever was accepted ends, one way or the other.
         stage.work()
         stage.close()
@@ -86,11 +97,17 @@ def filled(
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
-def test_no_request_breaks_the_service(case: Any, filled: Stage) -> None:
+def test_no_request_breaks_the_service(
+    case: Any, filled: tuple[Stage, Sequence[str]]
+) -> None:
+    stage, tokens = filled
+    # By what is asked, so that what fails does so again.
+    asked = f"{case.method} {case.path} {case.path_parameters} {case.query} {case.body}"
+    token = tokens[zlib.crc32(asked.encode(errors="replace")) % len(tokens)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         case.call_and_validate(
-            app=filled.application,
-            headers={"X-Auth-Token": filled.operator},
+            app=stage.application,
+            headers={"X-Auth-Token": token},
             checks=[no_server_error, *CHECKS],
         )
