@@ -23,6 +23,11 @@ from tests.integration.provisioning import Client
 
 IMAGES = {"docker": "debian-docker", "lxd": "debian-lxd", "libvirt": "debian-vm"}
 SCRIPT = pathlib.Path(__file__).with_name("site_and_echo.sh")
+#: A guest's provisioner that depends on ``back``.
+FRONT = """\
+set -eu
+echo "back is at $BACK_ADDRESS: $(busybox wget -q -O - http://$BACK_ADDRESS/hostname)"
+"""
 BOOT = [
     "pending",
     "dispatching",
@@ -307,6 +312,31 @@ def test_deleted_with_all_that_it_brought(place: Place, hypervisor: Hypervisor) 
     assert "nova-multi-publish-udp-53" not in place.opened()
     tcp = int(place.made[name]["published"][0].partition(":")[0])
     assert provisioning.http(place.address, tcp) is None
+
+
+def test_a_dependency_is_made_first_and_its_address_told(place: Place) -> None:
+    """On another hypervisor, and the guests reach one another."""
+    alice = place.alice
+    back = {"name": "back", "image": IMAGES["lxd"], "driver": "lxd"}
+    back |= {"script": SCRIPT.read_text(), "variables": {"GREETING": "front"}}
+    front = {"name": "front", "image": IMAGES["docker"], "driver": "docker"}
+    front |= {"depends": [{"provisioner_name": "back"}], "script": FRONT}
+    for body in (back, front):
+        sizes = {"memory": 0.125, "cpus": 1, "hdsize": 1}
+        answer = alice.curl("POST", "/v1/provisioners", {**body, **sizes})
+        assert answer.status_code == 201, answer.text
+    body = {"name": "shown", "environment": place.name, "provisioner": "front"}
+    task = alice.done(alice.curl("POST", "/v1/instances", body), "provisioned", 180)
+    address = alice.get("/instances/back")["addresses"][0]
+    assert f"back is at {address}: back" in task["log"].splitlines()
+    (child,) = alice.get(f"/tasks?parent_uuid={task['uuid']}")["tasks"]
+    assert child["status"] == "provisioned"
+    # What stands is not made again.
+    body["name"] = "again"
+    task = alice.done(alice.curl("POST", "/v1/instances", body), "provisioned", 180)
+    assert alice.get(f"/tasks?parent_uuid={task['uuid']}")["tasks"] == []
+    for name in ("shown", "again", "back"):
+        alice.done(alice.adapter.delete(f"/instances/{name}"), "deleted")
 
 
 def test_nothing_is_lost_or_doubled(place: Place, names: list[str]) -> None:

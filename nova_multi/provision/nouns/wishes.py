@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Sequence, Set
+from typing import TypeAlias
 
 from nova_multi.cloud.image import Images
 from nova_multi.cloud.values import StoredImage
@@ -11,13 +12,16 @@ from nova_multi.domain.driver import Driver
 from nova_multi.domain.errors import Conflict, Invalid, NotFound
 from nova_multi.domain.instance import Size, choose_size
 from nova_multi.domain.names import Kind
-from nova_multi.domain.provisioner import Provisioner
+from nova_multi.domain.provisioner import Provisioner, in_order
 from nova_multi.provision.machines import machines
 from nova_multi.provision.nouns import provisioners
 from nova_multi.provision.nouns.base import Noun
 from nova_multi.provision.service import Caller, Fields, Scope
 from nova_multi.provision.steps.image import home as image_home
 from nova_multi.provision.store import Record
+
+#: UUIDs of instances' records and of the tasks that made them, by provisioner.
+Standing: TypeAlias = dict[str, list[tuple[str, str]]]
 
 
 class Wishes(Noun):
@@ -54,29 +58,41 @@ class Wishes(Noun):
             record = self._find.one_shared(Kind.PROVISIONER, caller, name)
         return provisioners.value(record)
 
-    def _check_dependencies(
-        self, provisioner: Provisioner, environment: Record
-    ) -> None:
-        """See that what the provisioner depends on stands already.
+    def _standing(self, environment: Record) -> Standing:
+        """An environment's instances by the provisioner that they are of."""
+        found: Standing = {}
+        for each in self._store.list_records(Kind.INSTANCE, scope=environment.uuid):
+            if not each.data.get("deleting"):
+                name = each.data.get("provisioner", "")
+                found.setdefault(name, []).append((each.uuid, each.task_uuid))
+        return found
 
-        :raises Conflict: something is missing.
+    def _dependencies(
+        self,
+        caller: Caller,
+        provisioner: Provisioner,
+        environment: Record,
+        standing: Set[str],
+    ) -> Sequence[Provisioner]:
+        """What a provisioner depends on and doesn't stand, in the order of making.
+
+        :param standing: names of those of which there are instances.
+        :raises Invalid: one is unknown to the caller.
         """
-        if not provisioner.depends:
-            return
-        records = self._store.list_records(Kind.INSTANCE, scope=environment.uuid)
-        standing = {
-            each.data.get("provisioner")
-            for each in records
-            if not each.data.get("deleting")
-        }
-        missing = [each for each in provisioner.depends if each not in standing]
-        if missing:
-            raise Conflict(
-                f"provisioner {provisioner.name} depends on {', '.join(missing)}: make"
-                f" instances of it in environment {environment.name} first",
-                field="provisioner",
-                code="dependency_missing",
-            )
+        if standing >= set(provisioner.depends):
+            return ()
+        # Those of the environment's own partition go before others of the same name.
+        scope = Scope(partition=environment.scope)
+        seen = [
+            *self._find.shared(Kind.PROVISIONER, caller),
+            *self._find.shared(Kind.PROVISIONER, caller, scope),
+        ]
+        known = {each.name: provisioners.value(each) for each in seen}
+        # What stands needs nothing any more, not even its provisioner.
+        known |= {name: Provisioner(uuid="", name=name) for name in standing}
+        known[provisioner.name] = provisioner
+        ordered = in_order([provisioner.name], known)[:-1]
+        return [each for each in ordered if each.name not in standing]
 
     def _image(
         self,

@@ -21,7 +21,7 @@ from nova_multi.domain.names import Kind
 from nova_multi.domain.publish import Publish
 from nova_multi.domain.task import TaskStatus
 from nova_multi.provision import guest, placing, poll, publishing
-from nova_multi.provision.steps import children, script
+from nova_multi.provision.steps import children, dependencies, script
 from nova_multi.provision.steps.base import (
     Step,
     Wait,
@@ -42,7 +42,8 @@ def create(work: Work) -> Sequence[Step]:
     """Make an instance, or wait for those of a request for several."""
     if work.payload.get("children"):
         return children.STEPS
-    steps = [NAME, ENVIRONMENT, *_MAKE]
+    needs = [dependencies.STEP] if work.payload.get("needs") else []
+    steps = [NAME, ENVIRONMENT, *needs, *_MAKE]
     if work.task.goal is TaskStatus.PROVISIONED:
         steps.append(Step("provision", "instance", script.run))
     return steps
@@ -264,7 +265,9 @@ def _user_data(work: Work) -> bytes | None:
     if "nonce" not in work.state:
         # Kept before it is used: a repetition has to know what the first one sent.
         work.keep(nonce=guest.new_nonce())
-    return guest.user_data(text, work.payload.get("variables", {}), work.state["nonce"])
+    # What was asked for goes before what was found.
+    variables = work.state.get("given", {}) | work.payload.get("variables", {})
+    return guest.user_data(text, variables, work.state["nonce"])
 
 
 def _delete_server(work: Work) -> None:

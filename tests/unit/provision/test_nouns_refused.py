@@ -193,15 +193,6 @@ def test_provisioners_in_a_circle(stage):
     assert stage.service.provisioners.show(ADMIN, "a", NOWHERE).depends == ()
 
 
-def test_dependencies_stand_first(stage):
-    stage.ready()
-    stage.provisioner("shop", depends=("plain",))
-    with pytest.raises(Conflict, match="depends on plain"):
-        stage.accept(provisioner="shop")
-    stage.instance("base")
-    assert stage.instance(provisioner="shop").status == "created"
-
-
 def test_what_is_being_made_is_not_used_yet(stage):
     stage.ready()
     stage.accept()
