@@ -89,12 +89,11 @@ class Client:
         return json.loads(done.stdout) if done.stdout.strip() else None
 
     def ended(self, task: str, seconds: float) -> dict[str, Any]:
-        """A task that runs no script, once it has ended."""
+        """A task, once it has ended."""
 
         def look() -> dict[str, Any] | None:
             shown: dict[str, Any] = self.get(f"/tasks/{task}")
-            ends = ("created", "provisioned", "done", "deleted", "error")
-            return shown if shown["status"] in ends else None
+            return shown if shown["ended"] else None
 
         return cloud.wait_for(f"task {task} ends", look, seconds, 0.2)
 

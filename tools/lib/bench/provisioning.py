@@ -44,7 +44,6 @@ NOWHERE = "HighPerformance"
 #: service as much as accepting two instances.
 LOOK = 0.2
 TIMEOUT = 600.0
-_ENDS = frozenset({"created", "provisioned", "done", "deleted", "error"})
 
 Log = Callable[[str], None]
 
@@ -79,7 +78,7 @@ class Service:
     def ended(self, task: str) -> Any:
         """A task, after its end."""
         deadline = time.monotonic() + TIMEOUT
-        while (found := self.ask("GET", f"/tasks/{task}"))["status"] not in _ENDS:
+        while not (found := self.ask("GET", f"/tasks/{task}"))["ended"]:
             if time.monotonic() > deadline:
                 raise BenchError(f"task {task}: not within {TIMEOUT:g} s")
             time.sleep(0.2)
