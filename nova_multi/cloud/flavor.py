@@ -21,6 +21,7 @@ from nova_multi.domain.host import HostType
 
 #: How names of ours begin.
 _OURS = re.compile(r"nm-c\d+-m\d+-d\d+", re.ASCII)
+_WHOLE = re.compile(rf"{_OURS.pattern}(-[a-z]+)*", re.ASCII)
 _DESCRIPTION = "Made by nova_multi for the sizes of its instances"
 #: Writes of a flavor's traits that collide with another's are repeated so often.
 _TRIES = 3
@@ -49,11 +50,14 @@ class Flavors:
 
     def own(self) -> tuple[Flavor, ...]:
         """Those of them that were made here for the sizes of instances."""
-        return tuple(
-            flavor
-            for flavor in self.flavors()
-            if flavor.id == flavor.name and _OURS.match(flavor.name)
-        )
+        with translated("list flavors"):
+            return tuple(
+                _value(flavor)
+                for flavor in self._connection.compute.flavors(is_public=True)
+                if flavor.id == flavor.name
+                and _WHOLE.fullmatch(flavor.name)
+                and flavor.description == _DESCRIPTION
+            )
 
     def find_or_make(
         self,

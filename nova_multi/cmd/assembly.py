@@ -93,6 +93,7 @@ def settings(conf: cfg.ConfigOpts) -> Settings:
         build_timeout=float(decided.build_timeout),
         report_timeout=float(decided.report_timeout),
         script_timeout=float(decided.script_timeout),
+        sweep_flavors=decided.sweep_flavors,
         task_retention=decided.task_retention * 86400.0,
         private_hosts=frozenset(decided.private_hosts),
         max_image_size=decided.max_image_size_gb * 1024**3,

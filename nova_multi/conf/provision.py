@@ -149,6 +149,15 @@ Seconds without a sign of a guest's provisioner after which it counts as failed.
 Seconds after which a guest's provisioner counts as failed, however much it reports.
 """,
     ),
+    cfg.BoolOpt(
+        "sweep_flavors",
+        default=True,
+        help="""
+Delete flavors that the service has made for a size, once no instance has had that size
+for an hour. Servers keep their copy. Where other clients use these flavors by name, or
+another service of this kind works on the same cloud, turn it off.
+""",
+    ),
     cfg.IntOpt(
         "task_retention",
         default=90,

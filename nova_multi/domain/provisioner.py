@@ -130,12 +130,29 @@ def check(provisioner: Provisioner) -> None:
         "depends",
         "depends names one provisioner twice",
     )
+    by_prefix: dict[str, str] = {}
+    for each in dict.fromkeys(provisioner.depends):
+        other = by_prefix.setdefault(variable_prefix(each), each)
+        expect(
+            other == each,
+            "depends",
+            f"{other} and {each} give the script variables of one name",
+        )
     try:
         check_variables(provisioner.variables)
     except Invalid as error:
         wrong.append(error)
     if wrong:
         raise Invalid.together(wrong)
+
+
+def variable_prefix(name: str) -> str:
+    """What names of variables that tell of a provisioner begin with.
+
+    Capitals, and ``_`` for whatever a shell does not take.
+    """
+    prefix = re.sub(r"[^A-Z0-9]", "_", name.upper())
+    return f"_{prefix}" if prefix[0].isdigit() else prefix
 
 
 def in_order(

@@ -24,55 +24,28 @@ _UNUSED = "unused flavors"
 #: CPUs, MB of memory, GB of disk, and where.
 _Flavor: TypeAlias = tuple[int, int, int, HostType | None, Driver | None]
 #: Tasks that are forgotten in one transaction.
-_AT_ONCE = 1000
+_AT_ONCE = 100
 
 
 def tidy(tools: Tools) -> None:
     """Sweep away what nobody needs any more.
 
     That is contents of files that no record names, tasks that ended long ago, and
-    flavors that were made for sizes that no instance has any more.
+    flavors that were made for sizes that no instance has any more. What fails does not
+    keep the rest from being done.
     """
-    _sweep_files(tools)
-    if tools.settings.task_retention:
-        _purge_tasks(tools)
-    if not tools.single:
-        _sweep_flavors(tools)
-
-
-def _sweep_flavors(tools: Tools) -> None:
-    flavors = tools.clouds.admin().flavors
-    unused = {each.id for each in flavors.own()} - _wanted_flavors(tools).keys()
-    # Not at first sight: a size that was wanted may be wanted again soon.
-    gone = unused & tools.memory.get(_UNUSED, set())
-    tools.memory[_UNUSED] = unused - gone
-    for name in sorted(gone):
-        if flavors.delete(name):
-            LOG.info("flavor %s was of a size that no instance has: deleted", name)
-    # Accepted in this very moment, with a task that had found it already.
-    wanted = _wanted_flavors(tools)
-    for name in gone & wanted.keys():
-        cpus, memory_mb, disk_gb, host_type, driver = wanted[name]
-        flavors.find_or_make(
-            cpus, memory_mb, disk_gb, host_type=host_type, driver=driver
-        )
-
-
-def _wanted_flavors(tools: Tools) -> dict[str, _Flavor]:
-    found: dict[str, _Flavor] = {}
-    for record in tools.store.list_records(Kind.INSTANCE):
-        data = record.data
-        kind, driver = data.get("host_type"), data.get("driver")
-        host_type = HostType(kind) if kind else None
-        sizes = (data["cpus"], data["memory_mb"], data["disk_gb"])
-        flavor = (*sizes, host_type, Driver(driver) if driver else None)
-        found[flavor_name(sizes, *flavor[3:])] = flavor
-    return found
+    for sweep in (_sweep_files, _purge_tasks, _sweep_flavors):
+        try:
+            sweep(tools)
+        except Exception:
+            LOG.exception("tidying up: %s", sweep.__name__)
 
 
 def _purge_tasks(tools: Tools) -> None:
-    age = datetime.timedelta(seconds=tools.settings.task_retention)
-    before = tools.clock() - age
+    retention = tools.settings.task_retention
+    if not retention:
+        return
+    before = tools.clock() - datetime.timedelta(seconds=retention)
     total = done = tools.store.purge_tasks(before, _AT_ONCE)
     while done == _AT_ONCE:
         done = tools.store.purge_tasks(before, _AT_ONCE)
@@ -89,3 +62,37 @@ def _sweep_files(tools: Tools) -> None:
     }
     for checksum in tools.files.sweep(in_use):
         LOG.info("content %s was swept away", checksum)
+
+
+def _sweep_flavors(tools: Tools) -> None:
+    if tools.single or not tools.settings.sweep_flavors:
+        return
+    flavors = tools.clouds.admin().flavors
+    unused = {each.id for each in flavors.own()} - _wanted_flavors(tools).keys()
+    # Not at first sight: a size that was wanted may be wanted again soon.
+    gone = unused & tools.memory.get(_UNUSED, set())
+    tools.memory[_UNUSED] = unused - gone
+    for name in sorted(gone - _wanted_flavors(tools).keys()):
+        try:
+            if flavors.delete(name):
+                LOG.info("flavor %s was of a size that no instance has: deleted", name)
+        finally:
+            # Accepted in this very moment, with a task that had found it already.
+            wanted = _wanted_flavors(tools).get(name)
+            if wanted:
+                cpus, memory_mb, disk_gb, host_type, driver = wanted
+                flavors.find_or_make(
+                    cpus, memory_mb, disk_gb, host_type=host_type, driver=driver
+                )
+
+
+def _wanted_flavors(tools: Tools) -> dict[str, _Flavor]:
+    found: dict[str, _Flavor] = {}
+    for record in tools.store.list_records(Kind.INSTANCE):
+        data = record.data
+        kind, driver = data.get("host_type"), data.get("driver")
+        host_type = HostType(kind) if kind else None
+        sizes = (data["cpus"], data["memory_mb"], data["disk_gb"])
+        flavor = (*sizes, host_type, Driver(driver) if driver else None)
+        found[flavor_name(sizes, *flavor[3:])] = flavor
+    return found

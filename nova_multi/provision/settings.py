@@ -31,6 +31,7 @@ class Settings:
     :ivar report_timeout: without a sign of the guest's provisioner.
     :ivar script_timeout: of a guest's provisioner, however much it says.
     :ivar task_retention: for which finished tasks are kept; 0 for ever.
+    :ivar sweep_flavors: whether those of sizes that no instance has are deleted.
     :ivar private_hosts: names or addresses of private hosts that images may come from.
     :ivar max_image_size: bytes that are fetched of an image.
     :ivar download_timeout: of fetching one, from the first connection to the last byte.
@@ -57,6 +58,7 @@ class Settings:
     report_timeout: float = 1800.0
     script_timeout: float = 14400.0
     task_retention: float = 90 * 86400.0
+    sweep_flavors: bool = True
     private_hosts: frozenset[str] = frozenset()
     max_image_size: int = 64 * 1024**3
     download_timeout: float = 7200.0

@@ -75,6 +75,7 @@ class Worker:
         self._claim_at = 0.0
         self._tidy_at = monotonic() + housekeeping.INTERVAL
         self._stopping = False
+        self._tidying: threading.Thread | None = None
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="task")
 
     # -- from anywhere
@@ -242,10 +243,12 @@ class Worker:
             if self._now() < self._tidy_at:
                 return
             self._tidy_at = self._now() + housekeeping.INTERVAL
-        try:
-            housekeeping.tidy(self._tools)
-        except Exception:
-            LOG.exception("tidying up")
+        if self._tidying is None or not self._tidying.is_alive():
+            # Leases are to be renewed meanwhile.
+            self._tidying = threading.Thread(
+                target=housekeeping.tidy, args=(self._tools,), daemon=True
+            )
+            self._tidying.start()
 
     # -- leases
 

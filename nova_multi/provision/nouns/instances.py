@@ -3,27 +3,21 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, TypeAlias
 
 from nova_multi.cloud.values import Server
 from nova_multi.domain.driver import Driver
-from nova_multi.domain.errors import Conflict, Invalid, NameTaken, NotFound
+from nova_multi.domain.errors import Conflict, NotFound
 from nova_multi.domain.host import HostType
 from nova_multi.domain.instance import (
     Instance,
-    choose_driver,
-    numbered,
 )
 from nova_multi.domain.names import Kind, check_name
-from nova_multi.domain.permissions import Permissions
-from nova_multi.domain.provisioner import Provisioner
 from nova_multi.domain.publish import Publish, assign
-from nova_multi.domain.task import Task, TaskStatus, TaskType
-from nova_multi.provision import guest, publishing
+from nova_multi.domain.task import TaskStatus, TaskType
+from nova_multi.provision import publishing
 from nova_multi.provision.nouns.base import attributes, not_yet, page, texts
-from nova_multi.provision.nouns.wishes import Standing, Wishes, driver_of, size_of
+from nova_multi.provision.nouns.making import Batch, Making
 from nova_multi.provision.service import (
     Accepted,
     Caller,
@@ -43,34 +37,11 @@ _FILTERS = {
 }
 _BUILDING = "BUILD"
 _GONE = "DELETED"
-#: Times that a request is looked at again if others were quicker.
-_TRIES = 3
 #: Tasks of an instance, newest first, among which are all that go on.
 _LOOKED_AT = 50
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Batch:
-    """Instances that differ in their names only.
-
-    :ivar data: of their records.
-    :ivar payload: of their tasks.
-    :ivar depends: names of provisioners whose instances have to stand before.
-    """
-
-    names: Sequence[str]
-    data: Mapping[str, Any]
-    payload: Mapping[str, Any]
-    goal: TaskStatus
-    permissions: Permissions | None
-    provisioner: str = ""
-    depends: Sequence[str] = ()
-
-
-_Batches: TypeAlias = list[_Batch]
-
-
-class Instances(Wishes):
+class Instances(Making):
     """See :class:`nova_multi.provision.service.Instances`."""
 
     # -- reading
@@ -127,207 +98,6 @@ class Instances(Wishes):
             projects = {environments[each.scope].openstack_id for each in known}
             found = self._tools.clouds.admin().servers.servers(project_ids=projects)
         return {server.id: server for server in found}
-
-    # -- making
-
-    def create(self, caller: Caller, fields: Fields, scope: Scope) -> Accepted:
-        """Make one or several, each by a task of its own.
-
-        Of what their provisioner depends on, that which doesn't stand in the
-        environment is made first.
-        """
-        for left in reversed(range(_TRIES)):
-            environment = self._environment(caller, fields, scope)
-            provisioner = self._provisioner(caller, fields, environment)
-            batches = self._missing(caller, provisioner, environment, fields)
-            batches.append(self._batch(caller, fields, provisioner, environment))
-            try:
-                return self._accept_all(
-                    caller, TaskType.CREATE_INSTANCE, batches, environment
-                )
-            except NameTaken:
-                # Another request may have begun to make what both depend on.
-                if len(batches) == 1 or not left:
-                    raise
-        raise AssertionError("not reached")
-
-    def _missing(
-        self,
-        caller: Caller,
-        provisioner: Provisioner,
-        environment: Record,
-        fields: Fields,
-    ) -> _Batches:
-        """What has to be made of a provisioner's dependencies, in its order."""
-        if not provisioner.depends:
-            return []
-        standing = self._standing(environment)
-        missing = self._dependencies(caller, provisioner, environment, standing.keys())
-        found = []
-        for each in missing:
-            wanted: dict[str, Any] = {"name": each.name}
-            try:
-                found.append(self._batch(caller, wanted, each, environment))
-            except Invalid:
-                # Its image may be there for several drivers: then the same as ours.
-                driver = fields.get("driver") or provisioner.driver
-                if driver is None or each.driver:
-                    raise
-                wanted["driver"] = driver
-                found.append(self._batch(caller, wanted, each, environment))
-        return found
-
-    def _batch(
-        self,
-        caller: Caller,
-        fields: Fields,
-        provisioner: Provisioner,
-        environment: Record,
-    ) -> _Batch:
-        """What a request comes down to for the instances of one provisioner."""
-        asked = fields.get("driver")
-        image = self._image(
-            caller, provisioner, environment, asked or provisioner.driver
-        )
-        driver = choose_driver(asked, provisioner.driver, driver_of(image))
-        self._check_driver(driver)
-        size = size_of(driver, fields, provisioner, image)
-        names = numbered(fields["name"], fields.get("count") or provisioner.launch)
-        for name in names:
-            check_name(Kind.INSTANCE, name)
-        publish = tuple(fields.get("publish") or ())
-        if len(names) > 1 and any(each.outside is not None for each in publish):
-            raise Invalid(
-                f"one outside port can't be published for {len(names)} instances",
-                field="publish",
-            )
-        if asked_for := [each for each in publish if each.outside is not None]:
-            assign(asked_for, publishing.taken(self._tools, environment.uuid))
-        variables = {**provisioner.variables, **(fields.get("variables") or {})}
-        payload: dict[str, Any] = {
-            "environment": environment.uuid,
-            "partition": environment.scope,
-            "image": image.id,
-            "size": dataclasses.asdict(size),
-            "driver": driver.value,
-            "host_type": _text(fields.get("host_type")),
-            "node": fields.get("node"),
-            "publish": texts(publish),
-            "networks": self._networks(fields, environment),
-            "description": fields.get("description") or "",
-        }
-        goal = TaskStatus.CREATED
-        if provisioner.runs_something:
-            goal = TaskStatus.PROVISIONED
-            script = guest.script_of(provisioner)
-            # Refused now rather than by Nova.
-            guest.user_data(script, variables, guest.new_nonce())
-            payload |= {"script": script, "variables": variables}
-        data = {
-            "creating": True,
-            "description": payload["description"],
-            "memory_mb": size.memory_mb,
-            "cpus": size.cpus,
-            "disk_gb": size.disk_gb,
-            "provisioner": provisioner.name,
-            "host_type": payload["host_type"],
-            "driver": driver.value,
-            "publish": payload["publish"],
-            "networks": list(fields.get("networks") or ()),
-            "variables": dict(fields.get("variables") or {}),
-            "tags": _tags(fields, provisioner.tag),
-            "image": image.id,
-        }
-        return _Batch(
-            names=names,
-            data=data,
-            payload=payload,
-            goal=goal,
-            permissions=fields.get("permissions"),
-            provisioner=provisioner.name,
-            depends=provisioner.depends,
-        )
-
-    def _accept_all(
-        self,
-        caller: Caller,
-        type: TaskType,
-        batches: Sequence[_Batch],
-        environment: Record,
-    ) -> Accepted:
-        """Accept the making of what was asked for, which is the last batch, and of what
-        it depends on.
-
-        :raises NameTaken: one of their names is.
-        """
-        *_, main = batches
-        parent = self._tools.new_uuid() if len(main.names) > 1 else None
-        single = self._tools.new_uuid()
-        records: list[Record] = []
-        work: list[tuple[Task, Mapping[str, Any]]] = []
-        made: Standing = {}
-        if any(batch.depends for batch in batches):
-            made = self._standing(environment)
-        for batch in batches:
-            needs = {name: list(made[name]) for name in batch.depends}
-            for name in batch.names:
-                is_asked = batch is main
-                record = self._new(
-                    Kind.INSTANCE,
-                    name,
-                    caller,
-                    scope=environment.uuid,
-                    project_id=environment.openstack_id,
-                    data=batch.data,
-                    permissions=batch.permissions,
-                    task_uuid=(
-                        single if is_asked and not parent else self._tools.new_uuid()
-                    ),
-                )
-                task = self._task(
-                    caller,
-                    type,
-                    record,
-                    uuid=record.task_uuid,
-                    goal=batch.goal,
-                    parent_uuid=parent if is_asked else parent or single,
-                )
-                payload = {"record": record.uuid, "name": name, **batch.payload}
-                records.append(record)
-                work.append((task, payload | ({"needs": needs} if needs else {})))
-                of_it = made.setdefault(batch.provisioner, [])
-                of_it.append((record.uuid, record.task_uuid))
-        if parent:
-            work.append(self._parent(caller, type, parent, records, main))
-        self._store.accept(records, work)
-        self._tools.signals.work()
-        for record in records:
-            self._audit(caller, type.verb, record, record.task_uuid)
-        return Accepted(parent or single)
-
-    def _parent(
-        self,
-        caller: Caller,
-        type: TaskType,
-        uuid: str,
-        records: Sequence[Record],
-        batch: _Batch,
-    ) -> tuple[Task, Mapping[str, Any]]:
-        """The task that stands for all of them."""
-        names = batch.names
-        task = Task.accepted(
-            uuid,
-            type,
-            Kind.INSTANCE,
-            self._tools.clock(),
-            description=f"{type.verb} {len(names)} instances: {names[0]}..{names[-1]}",
-            goal=batch.goal,
-            request_ids=(caller.request_id,) if caller.request_id else (),
-            project_id=caller.project_id,
-            user_id=caller.user_id,
-        )
-        children = [record.task_uuid for record in records]
-        return task, {"children": children, "name": names[0]}
 
     # -- changing
 
@@ -473,14 +243,15 @@ class Instances(Wishes):
             "description": data.get("description", ""),
         }
         image = data.get("image", "")
-        batch = _Batch(
+        batch = Batch(
             names=[new_name],
             data={**kept, **size, "creating": True, "image": image},
             payload=payload,
             goal=TaskStatus.CREATED,
             permissions=source.permissions,
         )
-        return self._accept_all(caller, TaskType.CLONE_INSTANCE, [batch], environment)
+        type = TaskType.CLONE_INSTANCE
+        return self.accept_all(caller, type, [batch], environment, {})
 
     def _free_name(self, source: Record) -> str:
         used = {
@@ -510,15 +281,6 @@ class Instances(Wishes):
     ) -> Accepted:
         """To come."""
         raise not_yet("copying files into instances")
-
-
-def _tags(fields: Fields, own: str) -> Sequence[str]:
-    """Those that were asked for, and the provisioner's own."""
-    return list(dict.fromkeys([*(fields.get("tags") or ()), *filter(None, [own])]))
-
-
-def _text(value: object) -> str | None:
-    return None if value is None else str(value)
 
 
 def _same_size(record: Record, field: str, fields: Fields) -> bool:

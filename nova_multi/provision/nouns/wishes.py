@@ -17,9 +17,12 @@ from nova_multi.provision.machines import machines
 from nova_multi.provision.nouns import provisioners
 from nova_multi.provision.nouns.base import Noun
 from nova_multi.provision.service import Caller, Fields, Scope
+from nova_multi.provision.steps.dependencies import is_ready
 from nova_multi.provision.steps.image import home as image_home
 from nova_multi.provision.store import Record
 
+#: Instances of one provisioner whose addresses a script is told.
+MAX_TOLD = 64
 #: UUIDs of instances' records and of the tasks that made them, by provisioner.
 Standing: TypeAlias = dict[str, list[tuple[str, str]]]
 
@@ -44,9 +47,8 @@ class Wishes(Noun):
         return record
 
     def _provisioner(
-        self, caller: Caller, fields: Fields, environment: Record
+        self, caller: Caller, name: str | None, environment: Record
     ) -> Provisioner:
-        name = fields.get("provisioner")
         if not name:
             raise Invalid(
                 "the provisioner is missing: it tells the image", field="provisioner"
@@ -58,14 +60,26 @@ class Wishes(Noun):
             record = self._find.one_shared(Kind.PROVISIONER, caller, name)
         return provisioners.value(record)
 
-    def _standing(self, environment: Record) -> Standing:
-        """An environment's instances by the provisioner that they are of."""
-        found: Standing = {}
+    def _standing(self, caller: Caller, environment: Record) -> Standing:
+        """An environment's instances that others may depend on, by their provisioner.
+
+        Only those that the caller may see. Where some are ready those that are not are
+        left out; where all have failed there are none.
+        """
+        found: dict[str, list[Record]] = {}
         for each in self._store.list_records(Kind.INSTANCE, scope=environment.uuid):
-            if not each.data.get("deleting"):
-                name = each.data.get("provisioner", "")
-                found.setdefault(name, []).append((each.uuid, each.task_uuid))
-        return found
+            useless = each.data.get("deleting") or each.data.get("failed")
+            if not useless and self._find.may(
+                caller, each, "r", environment.openstack_id
+            ):
+                found.setdefault(each.data.get("provisioner", ""), []).append(each)
+        standing = {}
+        for name, records in found.items():
+            ready = [each for each in records if is_ready(each)]
+            standing[name] = [
+                (each.uuid, each.task_uuid) for each in (ready or records)[:MAX_TOLD]
+            ]
+        return standing
 
     def _dependencies(
         self,
@@ -78,19 +92,21 @@ class Wishes(Noun):
 
         :param standing: names of those of which there are instances.
         :raises Invalid: one is unknown to the caller.
+        :raises Ambiguous: one is in several partitions, and not in the environment's.
         """
-        if standing >= set(provisioner.depends):
-            return ()
-        # Those of the environment's own partition go before others of the same name.
-        scope = Scope(partition=environment.scope)
-        seen = [
-            *self._find.shared(Kind.PROVISIONER, caller),
-            *self._find.shared(Kind.PROVISIONER, caller, scope),
-        ]
-        known = {each.name: provisioners.value(each) for each in seen}
         # What stands needs nothing any more, not even its provisioner.
-        known |= {name: Provisioner(uuid="", name=name) for name in standing}
+        known = {name: Provisioner(uuid="", name=name) for name in standing}
         known[provisioner.name] = provisioner
+        todo = list(provisioner.depends)
+        while todo:
+            name = todo.pop()
+            if name in known:
+                continue
+            try:
+                known[name] = self._provisioner(caller, name, environment)
+            except NotFound:
+                continue  # told below, with who needs it
+            todo += known[name].depends
         ordered = in_order([provisioner.name], known)[:-1]
         return [each for each in ordered if each.name not in standing]
 
@@ -100,10 +116,12 @@ class Wishes(Noun):
         provisioner: Provisioner,
         environment: Record,
         driver: Driver | None,
+        prefer: Driver | None = None,
     ) -> StoredImage:
         """The image, as Glance has it.
 
         :param driver: what was asked for.
+        :param prefer: which of several, where nothing was.
         :raises Invalid: there is none of that name, nor with that system.
         """
         if not provisioner.image:
@@ -128,6 +146,7 @@ class Wishes(Noun):
                     cloud.images,
                     provisioner.image,
                     driver,
+                    prefer,
                     public_only=not ready,
                     hidden=self._find.hidden_images(caller, environment.scope),
                 )
@@ -194,6 +213,7 @@ def _of_name_or_system(
     images: Images,
     name: str,
     driver: Driver | None,
+    prefer: Driver | None,
     *,
     public_only: bool,
     hidden: Collection[str],
@@ -230,6 +250,8 @@ def _of_name_or_system(
         }
         if not fitting:
             raise
+    if prefer in fitting:
+        return fitting[prefer]
     if len(fitting) > 1:
         drivers = ", ".join(sorted(filter(None, fitting)))
         raise Invalid(

@@ -211,6 +211,16 @@ def has_ended(work: Work, task_uuid: str) -> bool:
         return True
 
 
+def still_wanted(work: Work) -> None:
+    """See that nobody has asked to delete the instance that is being made.
+
+    :raises Conflict: somebody has.
+    """
+    record = work.find_record(Kind.INSTANCE)
+    if record is None or record.data.get("deleting"):
+        raise Conflict("it was deleted while it was made", code="deleted")
+
+
 def ready(work: Work, kind: Kind, uuid: str) -> Record:
     """The record of what the task's object is to be in, once that stands.
 

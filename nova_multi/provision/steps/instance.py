@@ -28,6 +28,7 @@ from nova_multi.provision.steps.base import (
     Work,
     made,
     ready,
+    still_wanted,
     take_back,
 )
 from nova_multi.provision.store import Fenced
@@ -72,16 +73,6 @@ def _free_name(work: Work) -> None:
 
 
 NAME = Step("name", "instance", _claim_name, _free_name)
-
-
-def still_wanted(work: Work) -> None:
-    """See that nobody has asked to delete what is being made.
-
-    :raises Conflict: somebody has.
-    """
-    record = work.find_record(Kind.INSTANCE)
-    if record is None or record.data.get("deleting"):
-        raise Conflict("it was deleted while it was made", code="deleted")
 
 
 # -- the environment
@@ -265,8 +256,12 @@ def _user_data(work: Work) -> bytes | None:
     if "nonce" not in work.state:
         # Kept before it is used: a repetition has to know what the first one sent.
         work.keep(nonce=guest.new_nonce())
-    # What was asked for goes before what was found.
-    variables = work.state.get("given", {}) | work.payload.get("variables", {})
+    # What was asked for goes before what was found, and that before any default.
+    variables = {
+        **work.payload.get("variables", {}),
+        **work.state.get("given", {}),
+        **work.payload.get("asked_variables", {}),
+    }
     return guest.user_data(text, variables, work.state["nonce"])
 
 

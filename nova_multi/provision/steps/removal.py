@@ -101,9 +101,9 @@ def _server_now(work: Work, server_id: str) -> str:
 
 
 def _ports(work: Work) -> None:
-    cloud = work.project()
+    # None, and no project, where its maker has taken everything back before.
     for port_id in work.state.get("ports", ()):
-        cloud.networks.delete_port(port_id)
+        work.project().networks.delete_port(port_id)
 
 
 def _snapshot(work: Work) -> None:

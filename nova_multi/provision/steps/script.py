@@ -7,9 +7,10 @@ from typing import Any
 
 from nova_multi.domain import times
 from nova_multi.domain.errors import Conflict
+from nova_multi.domain.names import Kind
 from nova_multi.domain.task import TaskStatus
 from nova_multi.provision import console
-from nova_multi.provision.steps.base import Wait, Work
+from nova_multi.provision.steps.base import Wait, Work, still_wanted
 
 #: Seconds between looks at a console: less while it is talking.
 _FIRST, _LONGEST, _GROWTH = 0.5, 5.0, 1.5
@@ -20,8 +21,6 @@ def run(work: Work) -> None:
 
     :raises Conflict: it failed, or the guest has not reported for too long.
     """
-    from nova_multi.provision.steps.instance import still_wanted
-
     still_wanted(work)
     seen: dict[str, Any] = dict(work.state.get("console", {}))
     text = _console(work)
@@ -44,6 +43,7 @@ def run(work: Work) -> None:
         work.status(TaskStatus.PROVISIONING)
     if "exit" in seen:
         if seen["exit"] == 0:
+            _mark(work, provisioning=None)
             return
         fail(work, f"the script ended with exit status {seen['exit']}")
     _check_time(work, seen)
@@ -79,5 +79,11 @@ def fail(work: Work, why: str) -> None:
     :raises Conflict: always.
     """
     if not work.tools.settings.delete_failed:
+        _mark(work, provisioning=None, failed=True)
         work.keep(kept=f"the instance is kept: {work.name}")
     raise Conflict(why, code="provisioner_failed")
+
+
+def _mark(work: Work, **marks: Any) -> None:
+    """Tell those who depend on the instance how it came out."""
+    work.tools.store.update_record(Kind.INSTANCE, work.payload["record"], merge=marks)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import functools
+import logging
 import os
 import pathlib
 import sqlite3
@@ -23,6 +24,8 @@ from oslo_db.sqlalchemy import engines
 from nova_multi.domain.errors import DomainError, Unavailable
 from nova_multi.exception import ConfigurationError
 
+LOG = logging.getLogger(__name__)
+
 #: Seconds that a transaction waits for SQLite's one writer.
 BUSY_TIMEOUT = 30
 #: Seconds for which MariaDB may be silent: longer than it waits for a lock (50).
@@ -30,6 +33,8 @@ ANSWER_TIMEOUT = 60
 #: Connections to MariaDB that stay open: of as many threads as usually ask at a time.
 #: To open one takes as long as all the questions of a request.
 POOL_SIZE = 16
+#: Further ones: a worker may have 64 threads.
+MAX_OVERFLOW = 64
 #: Seconds after which a connection is given back to be looked at before it is used.
 IDLE_TIME = 5
 
@@ -73,6 +78,7 @@ def make_engine(url: str, answer_timeout: int | None = ANSWER_TIMEOUT) -> sa.Eng
             sqlite_fk=True,
             max_retries=0,
             max_pool_size=POOL_SIZE,
+            max_overflow=MAX_OVERFLOW,
             # Only greenlets have to be told to let others go on.
             thread_checkin=False,
         )
@@ -129,8 +135,13 @@ class Session:
         if self.known:
             self.known.clear()
         connection, self._connection = self._connection, None
-        if connection is not None:
+        if connection is None:
+            return
+        try:
             connection.close()
+        except (db_exception.DBError, sa.exc.SQLAlchemyError) as error:
+            # The pool has dropped it; nothing was left to be committed.
+            LOG.info("a connection broke before it was given back: %s", error)
 
     @contextlib.contextmanager
     def read(self) -> Iterator[sa.Connection]:
@@ -162,8 +173,11 @@ class Session:
             self.known.clear()
         transaction = self._connection and self._connection.get_transaction()
         if transaction:
-            with self._kept():
+            try:
                 transaction.rollback()
+            except (db_exception.DBError, sa.exc.SQLAlchemyError):
+                # Nothing of what was read is needed any more.
+                self.close()
 
     @contextlib.contextmanager
     def _kept(self) -> Iterator[sa.Connection]:

@@ -116,13 +116,17 @@ class Store:
             records.update(connection, record.kind, record.uuid, at, {}, merge, as_read)
             tasks.add(connection, task, payload, (), self._database.now(connection))
 
-    def task(self, uuid: str) -> Task:
-        """A task with its log.
+    def task(self, uuid: str, *, log: bool = True) -> Task:
+        """A task.
 
+        :param log: with its log, which may be a megabyte.
         :raises NotFound: there is no such task.
         """
         with self._database.read() as connection:
-            return tasks.get(connection, uuid)
+            if log:
+                return tasks.get(connection, uuid)
+            (found,) = tasks.load(connection, [tasks.row_id(connection, uuid)])
+            return found
 
     def tasks(
         self,

@@ -61,7 +61,11 @@ class Nova:
             if asked["id"] in self.flavors:
                 raise nova_error(409, f"Flavor with ID {asked['id']} already exists.")
             made = raw_flavor(
-                asked["name"], asked["vcpus"], asked["ram"], asked["disk"]
+                asked["name"],
+                asked["vcpus"],
+                asked["ram"],
+                asked["disk"],
+                description=asked["description"],
             )
             self.flavors[asked["id"]] = made
             return {"flavor": made}
@@ -278,14 +282,19 @@ def test_what_no_flavor_has_is_named(fake, cloud, sizes, wanted, field):
     assert caught.value.field == field
 
 
-def test_own_are_those_of_our_names(fake, admin):
-    other = raw_flavor("nm-c1-m512-d1", id="4")
-    Nova(fake, raw_flavor("nm-c1-m64-d1"), raw_flavor("m1.tiny"), other)
-    admin.flavors.find_or_make(2, 128, 4, driver=Driver.DOCKER)
-    assert {each.name for each in admin.flavors.own()} == {
-        "nm-c1-m64-d1",
-        "nm-c2-m128-d4-docker",
-    }
+def test_own_are_those_that_were_made_here(fake, admin):
+    ours = "Made by nova_multi for the sizes of its instances"
+    Nova(
+        fake,
+        raw_flavor("nm-c1-m64-d1", description=ours),
+        raw_flavor("nm-c1-m65-d1", description=None),
+        raw_flavor("nm-c1-m66-d1-gold_1", description=ours),
+        raw_flavor("m1.tiny", description=ours),
+        raw_flavor("nm-c1-m512-d1", id="4", description=ours),
+    )
+    made = admin.flavors.find_or_make(2, 128, 4, driver=Driver.DOCKER)
+    assert made.name == "nm-c2-m128-d4-docker"
+    assert {each.name for each in admin.flavors.own()} == {"nm-c1-m64-d1", made.name}
 
 
 def test_delete(fake, admin):

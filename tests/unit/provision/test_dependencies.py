@@ -6,8 +6,10 @@ import itertools
 import pytest
 
 from nova_multi.domain.driver import Driver
-from nova_multi.domain.errors import Invalid, NameTaken
+from nova_multi.domain.errors import Conflict, Invalid, NameTaken
 from nova_multi.domain.names import Kind
+from nova_multi.domain.permissions import Permissions
+from nova_multi.provision.service import Caller, Scope
 from nova_multi.provision.steps.dependencies import variables
 from tests.unit.provision.conftest import ADMIN, NOWHERE
 
@@ -128,11 +130,115 @@ def test_a_dependency_that_fails(built):
     assert "exit status 3" in message
     # The instance is kept to be looked at, and stands in the way until it is deleted.
     assert names(built) == ["database", "storage"]
-    again = built.done(built.accept(provisioner="shop"))
-    assert "exit status 3" in again.history[-1].message
+    with pytest.raises(Conflict, match="instance database has failed") as caught:
+        built.accept(provisioner="shop")
+    assert caught.value.code == "dependency_failed"
     built.done(built.service.instances.delete(ADMIN, "database", NOWHERE))
     built.speak("database", "data")
     built.instance(provisioner="shop")
+
+
+def test_one_that_failed_is_no_harm_beside_one_that_stands(built):
+    built.speak("good", "data")
+    built.speak("bad", "data", exit_code=1)
+    built.instance("good", provisioner="database")
+    assert built.done(built.accept("bad", provisioner="database")).status == "error"
+    # Nor is one that is being made, or that is deleted meanwhile.
+    built.speak("new", "data")
+    built.accept("new", provisioner="database")
+    accepted = built.accept(provisioner="shop")
+    built.work()
+    assert built.store.task(accepted.task_uuid).status == "provisioned"
+    address = server(built, "good").addresses[0].address
+    assert f"export DATABASE_ADDRESSES={address}\n" in user_data(built, "web")
+    built.speak("more", "shop")
+    accepted = built.accept("more", provisioner="shop")
+    built.service.instances.delete(ADMIN, "good", NOWHERE)
+    built.work()
+    assert built.store.task(accepted.task_uuid).status == "provisioned"
+    address = server(built, "new").addresses[0].address
+    assert f"export DATABASE_ADDRESS={address}\n" in user_data(built, "more")
+
+
+def test_only_a_failed_one_of_another_name(built):
+    """It is left alone, and a new one made."""
+    built.speak("bad", "data", exit_code=1)
+    assert built.done(built.accept("bad", provisioner="database")).status == "error"
+    built.instance(provisioner="shop")
+    assert names(built) == ["bad", "database", "storage", "web"]
+
+
+def test_the_waiting_one_is_deleted(built):
+    """At once, however long what it waits for takes."""
+    built.world.consoles["database"] = lambda data: ""
+    accepted = built.accept(provisioner="shop")
+    built.work(until=lambda: "waits for" in built.store.task(accepted.task_uuid).log)
+    deleted = built.service.instances.delete(ADMIN, "web", NOWHERE).task_uuid
+    built.forget_leases()
+    built.work(until=lambda: built.store.task(deleted).is_final)
+    task = built.store.task(deleted)
+    assert task.status == "deleted", task.history[-1].message
+    assert names(built) == ["database", "storage"]
+
+
+def test_what_the_caller_may_not_see_is_not_reused(built):
+    secret = Permissions("rwx------")
+    for name, depends in (("storage", ()), ("database", ("storage",))):
+        script = "echo data\n" if depends else ""
+        fields = {"name": name, "image": "debian", "depends": depends, "script": script}
+        scope = Scope(partition="dev_co")
+        built.service.provisioners.create(ADMIN, fields, scope)
+    built.instance("mine", provisioner="storage", permissions=secret)
+    (partition,) = built.store.list_records(Kind.PARTITION)
+    bob = Caller("user-b", partition.openstack_id, frozenset({"member"}), "req-2")
+    fields = {
+        "name": "web",
+        "environment": "dev",
+        "provisioner": "database",
+        "permissions": secret,
+    }
+    built.speak("web", "data")
+    built.done(built.service.instances.create(bob, fields, NOWHERE))
+    assert names(built) == ["mine", "storage", "web"]
+    made = {r.name: r for r in built.store.list_records(Kind.INSTANCE)}
+    # What is made for it is as private as it is.
+    assert made["storage"].permissions == secret
+    assert made["storage"].owner_id == "user-b"
+    address = server(built, "mine").addresses[0].address
+    assert address not in user_data(built, "web")
+
+
+def test_too_many_in_one_request(built):
+    built.service.provisioners.change(ADMIN, "storage", {"launch": 600}, NOWHERE)
+    with pytest.raises(Invalid, match="1001 instances") as caught:
+        built.accept(provisioner="shop", count=400)
+    assert caught.value.field == "count"
+    assert names(built) == []
+
+
+def test_addresses_that_do_not_fit(built):
+    built.provisioner("long", script="#" * 47_000, depends=("storage",))
+    with pytest.raises(Invalid) as caught:
+        built.service.provisioners.change(ADMIN, "storage", {"launch": 64}, NOWHERE)
+        built.accept(provisioner="long")
+    assert caught.value.code == "user_data_too_large"
+    assert names(built) == []
+
+
+def test_two_dependencies_with_variables_of_one_name(built):
+    for name in ("my-db", "my.db"):
+        built.provisioner(name)
+    with pytest.raises(Invalid, match=r"my-db and my\.db give the script"):
+        built.provisioner("both", depends=("my-db", "my.db"))
+
+
+def test_a_default_goes_behind_what_was_found(built):
+    defaults = {"DATABASE_ADDRESS": "localhost", "OTHER": "kept"}
+    built.service.provisioners.change(ADMIN, "shop", {"variables": defaults}, NOWHERE)
+    built.instance(provisioner="shop")
+    address = server(built, "database").addresses[0].address
+    assert f"export DATABASE_ADDRESS={address}\n" in user_data(built, "web")
+    assert "export OTHER=kept\n" in user_data(built, "web")
 
 
 def test_a_dependency_that_can_not_be_made(built):
@@ -200,6 +306,11 @@ def test_the_same_driver_where_its_image_leaves_a_choice(built):
     built.done(built.service.instances.delete(ADMIN, "base", NOWHERE))
     with pytest.raises(Invalid, match="say which driver"):
         built.accept("more", provisioner="top")
+    # Also where the image of what was asked for decides.
+    built.provisioner("lxd-only", image="any-lxd", depends=("base",))
+    built.instance("last", provisioner="lxd-only")
+    (base,) = built.store.list_records(Kind.INSTANCE, name="base")
+    assert base.data["driver"] == "lxd"
 
 
 def test_a_worker_that_dies_while_it_waits(built):

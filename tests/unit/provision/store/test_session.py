@@ -5,8 +5,9 @@ import threading
 
 import pytest
 import sqlalchemy as sa
+from oslo_db import exception as db_exception
 
-from nova_multi.domain.errors import NameTaken, NotFound
+from nova_multi.domain.errors import NameTaken, NotFound, Unavailable
 from nova_multi.provision.store import Record, Store
 
 
@@ -137,7 +138,7 @@ def test_a_broken_connection_is_not_asked_again(store, add):
         assert names(store) == []
         connection = store._database.present._connection
         connection.connection.dbapi_connection.close()
-        with pytest.raises(sa.exc.SQLAlchemyError):
+        with pytest.raises(Unavailable):
             store.record("instance", "u")
         add(store, "a")
         assert names(store) == ["a"]
@@ -193,3 +194,24 @@ def test_a_connection_that_was_idle_is_looked_at(store, add, taken, monkeypatch)
         # What was read is still true.
         assert store.record("instance", "u-a").name == "a"
     assert taken["connections"] == 3
+
+
+@pytest.mark.parametrize("of_one_moment", [True, False])
+@pytest.mark.parametrize("write", [True, False])
+def test_a_connection_that_breaks_after_the_last_question(
+    store, add, of_one_moment, write, monkeypatch
+):
+    """The answer is there: it is no error, and a write takes another connection."""
+
+    def broken(connection):
+        raise db_exception.DBConnectionError
+
+    with store.session(of_one_moment=of_one_moment):
+        assert names(store) == []
+        monkeypatch.setattr(store._database.engine.dialect, "do_rollback", broken)
+        if write:
+            add(store, "a")
+            assert names(store) == ["a"]
+    monkeypatch.undo()
+    assert names(store) == (["a"] if write else [])
+    assert store._database.present is None
