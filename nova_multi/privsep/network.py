@@ -83,20 +83,17 @@ def create_veth(tap: str, inner: str, mac: str, mtu: int) -> None:
     end never speaks for itself (no IPv6 address), so that the machine is not on the
     guest's network.
     """
+    lines = [f"link set dev {tap} addrgenmode none up"]
     if not link_exists(tap):
-        _batch(
-            [
-                f"link add name {tap} mtu {mtu} type veth"
-                f" peer name {inner} address {mac} mtu {mtu}"
-            ]
-        )
+        peer = f"peer name {inner} address {mac} mtu {mtu}"
+        lines.insert(0, f"link add name {tap} mtu {mtu} type veth {peer}")
+    _batch(lines)
     disable_ipv6 = f"/proc/sys/net/ipv6/conf/{tap}/disable_ipv6"
     if os.path.exists(disable_ipv6):
         with open(disable_ipv6, "w", encoding="ascii") as control:
             control.write("1")
     if link_exists(inner):
         _run(["ethtool", "-K", inner, "tx", "off"])
-    _batch([f"link set dev {tap} up"])
 
 
 @network_context.entrypoint
@@ -128,15 +125,18 @@ def move_to_namespace(
     addresses: Sequence[str],
     gateways: Sequence[str],
     routes: Sequence[tuple[str, str]],
+    mark: str = "",
 ) -> None:
     """Move ``inner`` into the namespace as ``name`` and configure it there.
 
     :param namespace: path, such as ``/proc/42/ns/net``.
     :param addresses: with prefix length.
     :param routes: pairs of destination and gateway, which is empty for on the link.
+    :param mark: left there at the end, as by :func:`set_mark`.
     :raises NetworkSetupError: also when neither ``inner`` nor ``name`` is there.
     """
-    if not _link_in_namespace(namespace, name):
+    # Each look costs a process: none where the end that waits tells enough.
+    if link_exists(inner) or not _link_in_namespace(namespace, name):
         _batch([f"link set dev {inner} netns {namespace} name {name}"])
     lines = ["link set dev lo up", f"link set dev {name} mtu {mtu} up"]
     for address in addresses:
@@ -152,6 +152,8 @@ def move_to_namespace(
         if destination == "default":
             destination = "default" if family == 4 else "::/0"
         lines.append(f"route replace {destination} via {gateway} dev {name} onlink")
+    if mark:
+        lines.append(_mark_line(mark))
     _batch(lines, namespace)
 
 
@@ -168,7 +170,11 @@ def set_mark(namespace: str, text: str) -> None:
 
     It is the alias of the loopback interface: at most 255 characters without blanks.
     """
-    _batch([f"link set dev lo alias {text}"], namespace)
+    _batch([_mark_line(text)], namespace)
+
+
+def _mark_line(text: str) -> str:
+    return f"link set dev lo alias {text}"
 
 
 @network_context.entrypoint

@@ -22,11 +22,24 @@ NOVA_STATES: dict[GuestState, int] = {
 
 #: Seconds after its start in which a guest's end counts as a failed start: at least,
 #: and at most on a machine where everything takes its time.
-SETTLE_TIME = 0.1
+SETTLE_TIME = 0.05
 SETTLE_TIME_MAX = 1.0
+
+_STAT = "/proc/stat"
 
 
 def settle_time() -> float:
-    """Seconds in which a guest that fails at once will have failed."""
-    queue = os.getloadavg()[0] / len(os.sched_getaffinity(0))
-    return min(SETTLE_TIME * max(1.0, queue), SETTLE_TIME_MAX)
+    """Seconds in which a guest that fails at once will have failed.
+
+    The more processes want a core just now, the later the guest's has had its turn.
+    """
+    return min(SETTLE_TIME * max(1.0, _queue()), SETTLE_TIME_MAX)
+
+
+def _queue() -> float:
+    """Processes that run or could run now, for each core."""
+    with open(_STAT, encoding="ascii") as lines:
+        for line in lines:
+            if line.startswith("procs_running "):
+                return int(line.split()[1]) / len(os.sched_getaffinity(0))
+    return 1.0

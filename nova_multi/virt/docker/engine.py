@@ -275,9 +275,11 @@ class DockerEngine:
     def prepare(self, uuid: str) -> None:
         # The longest part of a start, and busy with the kernel rather than with a core.
         guest = self._find(uuid)
-        if not self._sandboxes.pid(mapping.sandbox_name(uuid)):
+        if guest.sandbox_runs:
+            return
+        if guest.sandbox is not None:
             self._sandboxes.end(uuid)
-            self._sandboxes.make(uuid, guest.labels)
+        self._sandboxes.make(uuid, guest.labels)
 
     def connect(self, uuid: str, interfaces: Sequence[Interface]) -> None:
         guest = self._find(uuid)

@@ -47,9 +47,10 @@ def interfaces_in(pid: int) -> set[str]:
     return {line.partition(":")[0].strip() for line in lines} - {"lo"}
 
 
-def move_in(pid: int, interface: Interface) -> None:
+def move_in(pid: int, interface: Interface, mark: str = "") -> None:
     """Bring an interface into a network and configure it. Repeatable.
 
+    :param mark: what the network is to say of itself from then on.
     :raises NetworkSetupError:
     """
     privsep.move_to_namespace(
@@ -60,6 +61,7 @@ def move_in(pid: int, interface: Interface) -> None:
         interface.addresses,
         interface.gateways,
         [(route.destination, route.gateway) for route in interface.routes],
+        mark,
     )
 
 
@@ -71,8 +73,12 @@ def _marked(pid: int) -> set[str] | None:
     return {each for each in mark.removeprefix(mapping.MARK).split(",") if each}
 
 
+def _mark_of(names: set[str]) -> str:
+    return mapping.MARK + ",".join(sorted(names))
+
+
 def _mark(pid: int, names: set[str]) -> None:
-    privsep.set_mark(namespace(pid), mapping.MARK + ",".join(sorted(names)))
+    privsep.set_mark(namespace(pid), _mark_of(names))
 
 
 class Sandboxes:
@@ -157,9 +163,11 @@ class Sandboxes:
             # The guest's files of these names are the sandbox's.
             privsep.write_etc(pid, "hosts", etc.hosts(hostname, interfaces))
             privsep.write_etc(pid, "resolv.conf", etc.resolver(interfaces))
-            for interface in interfaces:
-                move_in(pid, interface)
-            _mark(pid, set(names))
+            mark = _mark_of(set(names))
+            for number, interface in enumerate(interfaces, start=1):
+                move_in(pid, interface, mark if number == len(interfaces) else "")
+            if not interfaces:
+                privsep.set_mark(namespace(pid), mark)
         except BaseException:
             self.end(uuid)
             raise

@@ -72,6 +72,8 @@ class LXDEngine:
         self._isolated = isolated
         self._console_folder = console_folder
         self._creating = threading.Lock()
+        #: What connect wrote last: most networks of a cloud have the same resolvers.
+        self._usual_resolver = ""
         self._power = power.Power(client, self._records, self.console)
 
     def info(self) -> EngineInfo:
@@ -166,7 +168,7 @@ class LXDEngine:
                 f" {self._host}",
                 engine=ENGINE,
             )
-        source = self._images.record(spec.image)
+        source = self._images.seen(spec.image)
         _check_command(spec, image.facts_of(source))
         request = mapping.instance_request(
             spec,
@@ -180,6 +182,9 @@ class LXDEngine:
             mapping.USER + LABEL_UUID: spec.uuid,
             mapping.USER + LABEL_HOST: self._host,
         }
+        resolver = self._usual_resolver
+        if resolver:
+            request["config"][mapping.RESOLVER] = resolver
         # Two at a time make LXD 5.0 choose an id range outside of what /etc/subuid
         # allows: it takes the one whose range is not yet noted for one at 0.
         with self._creating:
@@ -192,6 +197,9 @@ class LXDEngine:
                 self._client.change("post", "instances", json=request)
         with self._undone(spec):
             self._write_identity(spec)
+            if resolver:
+                # Files in a guest take long; here they do while Neutron makes ports.
+                self._replace_resolver(spec.name, resolver)
 
     @contextlib.contextmanager
     def _undone(self, spec: ContainerSpec) -> Iterator[None]:
@@ -245,22 +253,31 @@ class LXDEngine:
                     f"{record['name']} runs: its network can't be replaced",
                     engine=ENGINE,
                 )
+            noted = self._write_resolver(record, content)
             given = network.with_interfaces(record, interfaces)
-            noted = {mapping.RESOLVER: content} if content else {}
-            return given | {"config": given["config"] | noted}
+            kept = {k: v for k, v in given["config"].items() if k != mapping.RESOLVER}
+            return given | {"config": kept | noted}
 
-        record = self._records.get(uuid)
-        give(record)
-        self._write_resolver(record, content)
         self._records.update(uuid, give)
+        self._usual_resolver = content
 
-    def _write_resolver(self, record: Record, content: str) -> None:
-        """Write ``/etc/resolv.conf`` when it should change: the guest may edit it."""
-        if not content or record["config"].get(mapping.RESOLVER) == content:
-            return
+    def _write_resolver(self, record: Record, content: str) -> dict[str, str]:
+        """Write ``/etc/resolv.conf`` when it should change: the guest may edit it.
+
+        :returns: what is to be noted of it in the guest's configuration.
+        """
+        noted = record["config"].get(mapping.RESOLVER, "")
+        if not content and mapping.INTERFACES in record["config"]:
+            content = noted
+        if content != noted:
+            self._replace_resolver(record["name"], content)
+        return {mapping.RESOLVER: content} if content else {}
+
+    def _replace_resolver(self, name: str, content: str) -> None:
         # Often a link into /run, which is empty while the guest does not run.
-        self._client.delete_file(record["name"], "/etc/resolv.conf")
-        self._client.write_file(record["name"], "/etc/resolv.conf", content, 0o644)
+        self._client.delete_file(name, "/etc/resolv.conf")
+        if content:
+            self._client.write_file(name, "/etc/resolv.conf", content, 0o644)
 
     def attach(self, uuid: str, interface: Interface) -> None:
         """See Engine."""

@@ -36,12 +36,23 @@ class Images:
         self._client = client
         self._transfer = transfer
         self._limits = limits
+        self._seen: dict[ImageKey, Record] = {}
+
+    def seen(self, key: ImageKey) -> Record:
+        """LXD's record of an image as it was when it was last looked at.
+
+        An image never changes; that it is gone LXD says when it is used.
+
+        :raises EngineImageNotFound: LXD does not hold it.
+        """
+        return self._seen.get(key) or self.record(key)
 
     def record(self, key: ImageKey) -> Record:
         """LXD's record of an image.
 
         :raises EngineImageNotFound: LXD does not hold it.
         """
+        self._seen.pop(key, None)
         try:
             target = self._client.get("images", "aliases", mapping.alias(key))["target"]
             record = dict(self._client.get("images", target))
@@ -55,6 +66,7 @@ class Images:
             raise exception.EngineImageNotFound(
                 f"LXD's image {mapping.alias(key)} is another one", engine=ENGINE
             )
+        self._seen[key] = record
         return record
 
     def add(self, key: ImageKey, path: str) -> ImageFacts:
@@ -88,6 +100,7 @@ class Images:
 
     def remove(self, key: ImageKey) -> None:
         """Drop an image; absent is fine."""
+        self._seen.pop(key, None)
         for record in self._all():
             if image.key_of(record) == key:
                 with absent_is_fine():

@@ -82,6 +82,7 @@ def _servers(arguments: argparse.Namespace, results: dict[str, Any]) -> None:
         servers.network(cloud) as network_id,
         fake_compute.running(cloud, node, Path(scratch)) as fake_host,
         servers.subjects(cloud, fake_host) as targets,
+        servers.resident(cloud, targets[-1], network_id),
     ):
         found = servers.measure(cloud, targets, network_id, arguments.rounds, _log)
     results["servers"] = {

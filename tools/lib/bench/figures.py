@@ -85,7 +85,8 @@ def _servers(servers: dict[str, Any]) -> str:
         "Seconds from the request to Nova until the server is ACTIVE, and from the",
         "request to delete it until Nova no longer knows it. The hypervisors take",
         "turns within one run; the image is in the host's cache, as after the first",
-        f"boot. Docker and LXD aim at a ratio of at most {GOAL_RATIO}. The machine's",
+        "boot, and another server is on the network already.",
+        f"Docker and LXD aim at a ratio of at most {GOAL_RATIO}. The machine's",
         f"load was {servers['load']:.1f} when the run began: above 1, something else",
         "took part.",
         table=_table(

@@ -62,6 +62,31 @@ def network(cloud: Any) -> Iterator[str]:
 
 
 @contextlib.contextmanager
+def resident(cloud: Any, target: Subject, network_id: str) -> Iterator[None]:
+    """A server on the network for the time of the block.
+
+    Else each server that is measured would be the first of its network on this
+    machine, for which the chassis makes the network's metadata service, and the last
+    one, after which it takes it away: beside a boot, and never beside one of Nova's
+    FakeDriver, which connects nothing.
+    """
+    flavor = cloud.compute.find_flavor(FLAVOR, ignore_missing=False).id
+    server = cloud.compute.create_server(
+        name="bench-resident",
+        image_id=target.image,
+        flavor_id=flavor,
+        networks=[{"uuid": network_id}],
+        host=target.host,
+    )
+    try:
+        _wait(lambda: _active(cloud, server), f"server {server.id} on {target.host}")
+        yield
+    finally:
+        cloud.compute.delete_server(server, ignore_missing=True)
+        _wait(lambda: _gone(cloud, server), f"the end of server {server.id}")
+
+
+@contextlib.contextmanager
 def subjects(cloud: Any, fake_host: str | None) -> Iterator[list[Subject]]:
     """The computes to measure, in the order in which they take turns."""
     found = []

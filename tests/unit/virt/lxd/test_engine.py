@@ -235,6 +235,60 @@ def test_change_that_lost_against_another_is_repeated(daemon, engine):
     assert "status" not in sent
 
 
+DNS = dataclasses.replace(ETH0, nameservers=("10.0.0.2",))
+FILES = f"{INSTANCE}/files"
+
+
+def create_after_another(daemon, engine, interfaces):
+    """Make a guest when another one was connected so; its configuration."""
+    exists(daemon, record())
+    daemon.answers |= {
+        ("PUT", INSTANCE): sync({}),
+        ("POST", FILES): sync({}),
+        ("DELETE", FILES): sync({}),
+    }
+    engine.connect(UUID, interfaces)
+    del daemon.answers["GET", INSTANCE]
+    operation(daemon, "POST", "/1.0/instances", ended(200))
+    engine.create(SPEC)
+    bodies = [seen[4] for seen in daemon.seen if seen[:2] == ("POST", "/1.0/instances")]
+    fresh = record(**json.loads(bodies[-1])["config"])
+    del fresh["config"][mapping.INTERFACES]
+    exists(daemon, fresh)
+    daemon.seen.clear()
+    return fresh["config"]
+
+
+def test_the_usual_resolver_is_written_while_ports_are_made(daemon, engine):
+    config = create_after_another(daemon, engine, [DNS])
+    assert "10.0.0.2" in config[mapping.RESOLVER]
+    engine.connect(UUID, [DNS])
+    assert daemon.requests() == [("PUT", INSTANCE)]
+
+
+def test_another_resolver_than_usual_is_written(daemon, engine):
+    create_after_another(daemon, engine, [DNS])
+    engine.connect(UUID, [dataclasses.replace(DNS, nameservers=("10.9.9.9",))])
+    assert daemon.requests() == [("DELETE", FILES), ("POST", FILES), ("PUT", INSTANCE)]
+    assert b"10.9.9.9" in daemon.seen[-2][4]
+    assert "10.9.9.9" in json.loads(daemon.seen[-1][4])["config"][mapping.RESOLVER]
+
+
+def test_no_guest_keeps_a_resolver_that_its_network_has_not(daemon, engine):
+    create_after_another(daemon, engine, [DNS])
+    engine.connect(UUID, [ETH0])
+    assert daemon.requests() == [("DELETE", FILES), ("PUT", INSTANCE)]
+    assert mapping.RESOLVER not in json.loads(daemon.seen[-1][4])["config"]
+
+
+def test_a_resolver_stays_when_the_last_network_goes(daemon, engine):
+    exists(daemon, record(**{mapping.RESOLVER: "nameserver 10.0.0.2\n"}))
+    daemon.answers["PUT", INSTANCE] = sync({})
+    engine.connect(UUID, [])
+    assert daemon.requests() == [("PUT", INSTANCE)]
+    assert "10.0.0.2" in json.loads(daemon.seen[-1][4])["config"][mapping.RESOLVER]
+
+
 def test_connect_without_the_hosts_end(daemon, engine):
     exists(daemon, record())
     with pytest.raises(exception.NetworkSetupError):
