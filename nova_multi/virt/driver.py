@@ -9,7 +9,7 @@ its capability flag False and no method here: Nova then refuses it, and
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
@@ -97,7 +97,10 @@ class ContainerDriver(driver.ComputeDriver):
             folder_of=self._folder_of,
             remove_folder=self._remove_folder,
             wait_for_ports=self._wait_for_ports,
+            bound_ports=lambda uuid: self.bound_ports(uuid),
         )
+        #: Gives a server's ports as soon as they are bound, if the manager can tell.
+        self.bound_ports: Callable[[str], Sequence[Any] | None] = lambda uuid: None
         self._status = host_module.ServiceStatus(self._host, virtapi)
         self._node_uuid: str | None = None
 

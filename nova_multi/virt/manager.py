@@ -17,6 +17,7 @@ from oslo_log import log as logging
 from nova_multi.conf import network as network_conf
 from nova_multi.virt import refusals
 from nova_multi.virt.chassis import ChassisMap
+from nova_multi.virt.driver import ContainerDriver
 from nova_multi.virt.network_api import ChassisNetworkAPI
 
 CONF = nova.conf.CONF
@@ -39,6 +40,8 @@ class ComputeManager(refusals.Refusals):
             overrides=CONF.nova_multi.chassis_hosts,
         )
         self.network_api = ChassisNetworkAPI(self._chassis_map)
+        if isinstance(self.driver, ContainerDriver):
+            self.driver.bound_ports = self.network_api.bound.wait
         LOG.info(
             "Ports of host %s are bound to OVN chassis %s",
             self.host,

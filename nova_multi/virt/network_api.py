@@ -5,10 +5,13 @@ Nova writes the compute's own host name into port bindings. Where several comput
 one chassis, OVN finds no chassis of that name and the port ends as ``binding_failed``,
 mostly in silence. ``ComputeDriver.network_binding_host_id`` covers a first boot and an
 attach only; unshelve, evacuate, resize and their ways back do not ask it.
+
+Besides, a boot is told of its ports as soon as they are bound.
 """
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 from neutronclient.common import exceptions as neutron_exception
@@ -16,6 +19,7 @@ from nova.network import constants, neutron
 from oslo_log import log as logging
 
 from nova_multi.virt.chassis import ChassisMap
+from nova_multi.virt.ports import BoundPorts, early_vif
 
 LOG = logging.getLogger(__name__)
 
@@ -39,11 +43,15 @@ class ChassisNetworkAPI(neutron.API):
 
     Methods whose host only ends in a Neutron request are mapped; those that compare it
     with ``instance.host`` first are not, they call the mapped ones.
+
+    :ivar bound: tells boots of their ports.
     """
 
     def __init__(self, chassis_map: ChassisMap) -> None:
         super().__init__()
         self._map = chassis_map
+        self.bound = BoundPorts()
+        self._updated = threading.local()
 
     def allocate_for_instance(
         self,
@@ -57,15 +65,52 @@ class ChassisNetworkAPI(neutron.API):
     ) -> Any:
         if bind_host_id:
             bind_host_id = self._map.chassis(bind_host_id)
-        return super().allocate_for_instance(
+        with self.bound.allocating(instance.uuid):
+            return super().allocate_for_instance(
+                context,
+                instance,
+                requested_networks,
+                security_groups=security_groups,
+                bind_host_id=bind_host_id,
+                resource_provider_mapping=resource_provider_mapping,
+                network_arqs=network_arqs,
+            )
+
+    def _update_ports_for_instance(
+        self,
+        context: Any,
+        instance: Any,
+        neutron: Any,
+        admin_client: Any,
+        requests_and_created_ports: Any,
+        nets: Any,
+        bind_host_id: Any,
+        requested_ports_dict: Any,
+        network_arqs: Any,
+    ) -> Any:
+        self._updated.ports = []
+        done = super()._update_ports_for_instance(
             context,
             instance,
-            requested_networks,
-            security_groups=security_groups,
-            bind_host_id=bind_host_id,
-            resource_provider_mapping=resource_provider_mapping,
-            network_arqs=network_arqs,
+            neutron,
+            admin_client,
+            requests_and_created_ports,
+            nets,
+            bind_host_id,
+            requested_ports_dict,
+            network_arqs,
         )
+        ports = self._updated.ports
+        vifs = [early_vif(port, nets[port["network_id"]]) for port in ports]
+        self.bound.tell(instance.uuid, vifs)
+        return done
+
+    def _update_port(
+        self, port_client: Any, instance: Any, port_id: str, port_req_body: Any
+    ) -> Any:
+        port = super()._update_port(port_client, instance, port_id, port_req_body)
+        self._updated.ports.append(port)
+        return port
 
     def list_ports(self, context: Any, **search_opts: Any) -> Any:
         host = search_opts.get(constants.BINDING_HOST_ID)

@@ -3,9 +3,10 @@
 
 ::
 
-    image → folder → create → prepare → addresses → plug → connect → (wait) → start
+    image → folder → create → prepare → plug → addresses → connect → (wait) → start
 
-Nova allocates the ports while the guest is made, so their addresses are asked for late.
+Nova allocates the ports while the guest is made, so they are plugged when they are
+bound, and their addresses are asked for when there is nothing else left to do.
 
 A step that fails is undone together with those before it, in reverse order; an undo
 that fails is logged and does not keep the others from running. The error that comes out
@@ -126,6 +127,8 @@ class Guests:
     :ivar remove_folder: deletes it, whoever owns what is in it.
     :ivar wait_for_ports: context manager for (instance, network_info) that at its end
         waits until Neutron has connected the ports.
+    :ivar bound_ports: a server's ports as soon as they are bound, still without their
+        addresses; None if only Nova's network information can tell.
     """
 
     engine: Engine
@@ -135,6 +138,7 @@ class Guests:
     folder_of: Callable[[Any], str]
     remove_folder: Callable[[Any], None]
     wait_for_ports: Callable[..., contextlib.AbstractContextManager[None]]
+    bound_ports: Callable[[str], Sequence[Any] | None] = lambda uuid: None
 
     # -- boot -----------------------------------------------------------------
 
@@ -155,8 +159,9 @@ class Guests:
         with steps.step("image"):
             key, facts = self.images.ensure(request.context, instance.image_ref)
         drive = configdrive.required(instance)
-        # The drive tells the guest its addresses.
-        network_info = self._network_info(request, steps) if drive else None
+        if drive:
+            # It tells the guest its addresses.
+            self._network_info(request, steps)
         with steps.step("folder", undo=lambda: self.remove_folder(instance)):
             self._make_folder(instance)
             bootstrap = userdata.plan(instance.user_data, instance.key_data, facts)
@@ -178,26 +183,35 @@ class Guests:
         if request.power_on:
             with steps.step("prepare"):
                 self.engine.prepare(uuid)
-        if network_info is None:
-            network_info = self._network_info(request, steps)
-        with steps.step("names"):
-            interfaces = self.interfaces(instance, network_info)
-        with (
-            steps.step("network"),
-            self.wait_for_ports(instance, network_info),
-        ):
-            with steps.step("plug", undo=lambda: self.unplug(instance, network_info)):
-                self.plug(instance, network_info, interfaces)
+        with self._plugged(request, steps) as network_info:
             if request.power_on:
                 with steps.step("connect"):
-                    self.engine.connect(uuid, interfaces)
+                    self.engine.connect(uuid, self.interfaces(instance, network_info))
         if request.power_on:
             with steps.step("start"):
                 self.engine.start(uuid)
 
+    @contextlib.contextmanager
+    def _plugged(self, request: Request, steps: Steps) -> Iterator[list[Any]]:
+        """Connect the server's ports; at the end they are connected.
+
+        :returns: all that Nova knows of them.
+        """
+        instance = request.instance
+        with steps.step(ADDRESSES):
+            ports = self.bound_ports(instance.uuid)
+        if ports is None:
+            ports = self._network_info(request, steps)
+        with steps.step("names"):
+            interfaces = self.interfaces(instance, ports)
+        with steps.step("network"), self.wait_for_ports(instance, ports):
+            with steps.step("plug", undo=lambda: self.unplug(instance, ports)):
+                self.plug(instance, ports, interfaces)
+            yield self._network_info(request, steps)
+
     @staticmethod
     def _network_info(request: Request, steps: Steps) -> list[Any]:
-        """The server's ports, as soon as Nova has them all."""
+        """The server's ports with their addresses, as soon as Nova has them all."""
         with steps.step(ADDRESSES):
             return list(request.network_info or ())
 

@@ -104,6 +104,40 @@ def test_allocate() -> None:
         assert base.call_args.kwargs["bind_host_id"] is None
 
 
+def test_a_boot_is_told_when_its_ports_are_bound() -> None:
+    api = ChassisNetworkAPI(ChassisMap(suffixes=("-docker",)))
+    instance = types.SimpleNamespace(uuid="0b5fbd67-7a4b-4d31-9e54-b52e3ccd4d4d")
+    port = {"id": PORT, "network_id": "net", "mac_address": "fa:16:3e:00:00:01"}
+    port["binding:vif_type"] = "ovs"
+    client = mock.Mock()
+    client.update_port.return_value = {"port": port}
+
+    def update(*args: Any) -> str:
+        api._update_port(client, instance, PORT, {"port": {}})
+        return "done"
+
+    def allocate(*args: Any, **kwargs: Any) -> Any:
+        networks = {"net": {"mtu": 1342}}
+        arguments = (None, client, [], networks, CHASSIS, {}, None)
+        return api._update_ports_for_instance(CONTEXT, instance, *arguments)
+
+    with (
+        mock.patch.object(
+            neutron.API, "_update_ports_for_instance", side_effect=update
+        ),
+        mock.patch.object(neutron.API, "allocate_for_instance", side_effect=allocate),
+        mock.patch.object(api.bound, "tell", wraps=api.bound.tell) as tell,
+    ):
+        assert api.allocate_for_instance(CONTEXT, instance, None) == "done"
+    uuid, (vif,) = tell.call_args.args
+    assert (uuid, vif["id"], vif["network"].get_meta("mtu")) == (
+        instance.uuid,
+        PORT,
+        1342,
+    )
+    assert api.bound.wait(instance.uuid) is None
+
+
 def test_list_ports(api: ChassisNetworkAPI, client: Client) -> None:
     api.list_ports(CONTEXT, **{"binding:host_id": HOST})
     api.list_ports(CONTEXT, device_id="x")

@@ -22,6 +22,7 @@ from nova_multi.virt.engine import (
     ImageFacts,
     ImageKey,
 )
+from nova_multi.virt.ports import early_vif
 from tests.unit.virt.test_vif import PORT_A, PORT_B, nova_vif, subnet
 
 HOST = "node-docker"
@@ -225,6 +226,53 @@ def test_ports_that_nova_could_not_have_are_its_own_error(
     host.fail_at["ports"] = nova_exception.NoMoreFixedIps(net="private")
     with pytest.raises(nova_exception.NoMoreFixedIps):
         guests.boot(with_allocation(request_, host))
+    assert host.trace() == ({}, set(), [])
+
+
+@pytest.fixture
+def early(guests, host, request_, monkeypatch):
+    """A boot that is told of its ports before Nova knows their addresses."""
+    monkeypatch.setattr(spawn.configdrive, "required", lambda instance: False)
+    ports = [
+        early_vif(
+            {
+                "id": port,
+                "network_id": "cccccccc-1111-4222-8333-444444444444",
+                "mac_address": "fa:16:3e:00:00:01",
+                "binding:vif_type": "ovs",
+                "binding:vif_details": {"bridge_name": "br-int"},
+            },
+            {"mtu": 1342},
+        )
+        for port in (PORT_A, PORT_B)
+    ]
+    told = dataclasses.replace(guests, bound_ports=lambda uuid: ports)
+    return told, with_allocation(request_, host)
+
+
+def test_ports_are_plugged_while_nova_asks_for_their_addresses(early, host):
+    guests, request = early
+    host.connect = lambda uuid, interfaces: host.calls.append(interfaces[0].addresses)
+    guests.boot(request)
+    assert host.calls == [
+        "image",
+        "create",
+        "prepare",
+        "plug eth0",
+        "plug eth1",
+        "ports",
+        ("10.0.0.7/24",),
+        "wait",
+        "start",
+    ]
+
+
+@pytest.mark.parametrize("point", ["plug eth1", "ports", "connect", "wait", "start"])
+def test_early_ports_are_unplugged_again(early, host, point):
+    guests, request = early
+    host.fail_at[point] = exception.EngineError("the engine's own words")
+    with pytest.raises(nova_exception.InstanceDeployFailure):
+        guests.boot(request)
     assert host.trace() == ({}, set(), [])
 
 
