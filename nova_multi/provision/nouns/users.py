@@ -16,10 +16,7 @@ from nova_multi.provision.nouns.base import Noun, attributes, page
 from nova_multi.provision.service import Caller, Fields, Page, Query, Scope
 from nova_multi.provision.store import Record
 
-_USER_FILTERS = {
-    **attributes("username", "type", "login", "groups"),
-    "name": lambda user: user.username,
-}
+_USER_FILTERS = attributes("username", "type", "login", "groups")
 _GROUP_FILTERS = attributes("name", "users")
 
 
