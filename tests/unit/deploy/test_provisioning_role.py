@@ -56,6 +56,7 @@ def render(role: str, name: str, **others: Any) -> str:
         "nm_state": "/var/lib/nova-multi",
         "database_address": "192.0.2.1",
         "cache_address": "192.0.2.1",
+        "provisioning_url": "http://192.0.2.1:9797/v1",
         "identity_url": "http://192.0.2.1:5000/v3",
         "transport_url": "rabbit://openstack:secret@192.0.2.1:5672/",
         "messaging_notification_topics": [
@@ -100,6 +101,7 @@ def test_the_options_agree_with_one_another(conf: cfg.ConfigOpts) -> None:
     settings = assembly.settings(conf)
     assert settings.domain_id == VARIABLES["provisioning_domain_id"]
     assert settings.listening
+    assert settings.endpoints == ("http://192.0.2.1:9797/v1",)
 
 
 @pytest.mark.parametrize("taken", [True, False])
