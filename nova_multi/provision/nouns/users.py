@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -72,11 +73,27 @@ class Users(_Keystone):
     kind = Kind.USER
 
     def list(self, caller: Caller, query: Query) -> Page[User]:
-        """Users of the domain; groups are asked one by one, so there are few."""
-        members = self._members()
-        notes = self._notes()
-        found = [_user(each, notes, members) for each in self._users()]
-        return page(found, query, lambda each: each.username, _USER_FILTERS)
+        """Users of the domain with their groups.
+
+        Keystone tells the groups of one user, or the users of one group: as many
+        requests are made as there are groups, or users on the page if these are fewer.
+        """
+        notes, groups = self._notes(), self._groups()
+        users = [_user(each, notes, {}) for each in self._users()]
+        if "groups" in query.filters:
+            # One group decides, and tells who is looked at.
+            named = {g.id for g in groups if g.name == query.filters["groups"]}
+            inside = {u.id for each in named for u in self._identity.members(each)}
+            rest = {k: v for k, v in query.filters.items() if k != "groups"}
+            query = dataclasses.replace(query, filters=rest)
+            users = [each for each in users if each.uuid in inside]
+        shown = page(users, query, lambda each: each.username, _USER_FILTERS)
+        members = self._members(groups, [each.uuid for each in shown.items])
+        items = [
+            dataclasses.replace(each, groups=members.get(each.uuid, ()))
+            for each in shown.items
+        ]
+        return dataclasses.replace(shown, items=items)
 
     def show(self, caller: Caller, name: str, scope: Scope) -> User:
         """One of them."""
@@ -132,9 +149,17 @@ class Users(_Keystone):
                 return user
         raise NotFound(f"there is no user {name}", field="user")
 
-    def _members(self) -> dict[str, tuple[str, ...]]:
+    def _members(
+        self, groups: Sequence[values.Group], user_ids: Sequence[str]
+    ) -> dict[str, tuple[str, ...]]:
+        """Names of the groups of at least these users."""
+        if len(user_ids) < len(groups):
+            return {
+                each: tuple(group.name for group in self._identity.groups_of(each))
+                for each in user_ids
+            }
         found: dict[str, tuple[str, ...]] = {}
-        for group in self._groups():
+        for group in groups:
             for user in self._identity.members(group.id):
                 found[user.id] = (*found.get(user.id, ()), group.name)
         return found
@@ -167,9 +192,20 @@ class Groups(_Keystone):
     kind = Kind.GROUP
 
     def list(self, caller: Caller, query: Query) -> Page[Group]:
-        """Groups of the domain with their users."""
-        found = [self._value(each) for each in self._groups()]
-        return page(found, query, lambda each: each.name, _GROUP_FILTERS)
+        """Groups of the domain with their users: a request for each on the page."""
+        groups = self._groups()
+        if "users" in query.filters:
+            # Whose groups are asked for tells at once which they are.
+            named = [u for u in self._users() if u.name == query.filters["users"]]
+            inside = {g.id for u in named for g in self._identity.groups_of(u.id)}
+            rest = {k: v for k, v in query.filters.items() if k != "users"}
+            query = dataclasses.replace(query, filters=rest)
+            groups = tuple(each for each in groups if each.id in inside)
+        found = [Group(each.id, each.name) for each in groups]
+        shown = page(found, query, lambda each: each.name, _GROUP_FILTERS)
+        by_id = {each.id: each for each in groups}
+        items = [self._value(by_id[each.uuid]) for each in shown.items]
+        return dataclasses.replace(shown, items=items)
 
     def show(self, caller: Caller, name: str, scope: Scope) -> Group:
         """One of them."""
