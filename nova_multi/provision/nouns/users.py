@@ -3,19 +3,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Iterable, Sequence
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from nova_multi.cloud import values
 from nova_multi.cloud.identity import Identity
 from nova_multi.cloud.marks import Mark
-from nova_multi.domain.errors import Forbidden, Invalid, NotFound
+from nova_multi.domain.errors import DomainError, Forbidden, Invalid, NotFound
 from nova_multi.domain.names import Kind
 from nova_multi.domain.user import Group, User, UserType
 from nova_multi.provision.nouns.base import Noun, attributes, page
 from nova_multi.provision.service import Caller, Fields, Page, Query, Scope
 from nova_multi.provision.store import Record
+
+LOG = logging.getLogger(__name__)
 
 _USER_FILTERS = attributes("username", "type", "login", "groups")
 _GROUP_FILTERS = attributes("name", "users")
@@ -107,30 +112,32 @@ class Users(_Keystone):
         group_ids = self._group_ids(fields.get("groups") or ())
         mark = Mark(task=self._tools.new_uuid())
         user = self._identity.create_user(name, mark, domain_id=self._domain)
-        try:
+        with _taken_back() as undo:
+            undo(self._identity.delete_user, user.id)
             for group_id in group_ids:
                 self._identity.add_member(group_id, user.id)
             self._note(caller, user.id, name, fields)
-        except Exception:
-            self._identity.delete_user(user.id)
-            raise
         self._told(caller, "create", user.id, name)
         return self.show(caller, user.id, scope)
 
     def change(self, caller: Caller, name: str, fields: Fields, scope: Scope) -> User:
-        """Change what is given."""
+        """Change what is given, all of it or nothing."""
         user = self._one(name)
         group_ids = self._group_ids(fields.get("groups") or ())
-        if fields.get("username") and fields["username"] != user.name:
-            self._identity.update_user(user.id, name=fields["username"])
-        if "groups" in fields:
-            before = {each.id for each in self._identity.groups_of(user.id)}
-            for group_id in group_ids:
-                if group_id not in before:
-                    self._identity.add_member(group_id, user.id)
-            for group_id in before - set(group_ids):
-                self._identity.remove_member(group_id, user.id)
-        self._note(caller, user.id, fields.get("username") or user.name, fields)
+        identity, new_name = self._identity, fields.get("username") or user.name
+        with _taken_back() as undo:
+            if new_name != user.name:
+                identity.update_user(user.id, name=new_name)
+                undo(identity.update_user, user.id, name=user.name)
+            if "groups" in fields:
+                before = {each.id for each in identity.groups_of(user.id)}
+                for group_id in set(group_ids) - before:
+                    identity.add_member(group_id, user.id)
+                    undo(identity.remove_member, group_id, user.id)
+                for group_id in before - set(group_ids):
+                    identity.remove_member(group_id, user.id)
+                    undo(identity.add_member, group_id, user.id)
+            self._note(caller, user.id, new_name, fields)
         self._told(caller, "update", user.id, user.name)
         return self.show(caller, user.id, scope)
 
@@ -218,28 +225,30 @@ class Groups(_Keystone):
         group = self._identity.create_group(
             fields["name"], mark, domain_id=self._domain
         )
-        try:
+        with _taken_back() as undo:
+            undo(self._identity.delete_group, group.id)
             for user_id in user_ids:
                 self._identity.add_member(group.id, user_id)
-        except Exception:
-            self._identity.delete_group(group.id)
-            raise
         self._told(caller, "create", group.id, group.name)
         return self._value(group)
 
     def change(self, caller: Caller, name: str, fields: Fields, scope: Scope) -> Group:
-        """Change what is given."""
+        """Change what is given, all of it or nothing."""
         group = self._one(name)
         user_ids = self._user_ids(fields.get("users") or ())
-        if fields.get("name") and fields["name"] != group.name:
-            group = self._identity.update_group(group.id, name=fields["name"])
-        if "users" in fields:
-            before = {each.id for each in self._members_of(group.id)}
-            for user_id in user_ids:
-                if user_id not in before:
-                    self._identity.add_member(group.id, user_id)
-            for user_id in before - set(user_ids):
-                self._identity.remove_member(group.id, user_id)
+        identity, old_name = self._identity, group.name
+        with _taken_back() as undo:
+            if fields.get("name") and fields["name"] != old_name:
+                group = identity.update_group(group.id, name=fields["name"])
+                undo(identity.update_group, group.id, name=old_name)
+            if "users" in fields:
+                before = {each.id for each in self._members_of(group.id)}
+                for user_id in set(user_ids) - before:
+                    identity.add_member(group.id, user_id)
+                    undo(identity.remove_member, group.id, user_id)
+                for user_id in before - set(user_ids):
+                    identity.remove_member(group.id, user_id)
+                    undo(identity.add_member, group.id, user_id)
         self._told(caller, "update", group.id, group.name)
         return self._value(group)
 
@@ -271,6 +280,24 @@ class Groups(_Keystone):
     def _value(self, group: values.Group) -> Group:
         users = tuple(each.name for each in self._members_of(group.id))
         return Group(group.id, group.name, users)
+
+
+@contextlib.contextmanager
+def _taken_back() -> Iterator[Callable[..., None]]:
+    """Take back what was changed in Keystone, the last first, if what follows fails.
+
+    Gives what to call with each change's opposite.
+    """
+    changes: list[Callable[[], object]] = []
+    try:
+        yield lambda call, *a, **named: changes.append(partial(call, *a, **named))
+    except Exception:
+        for opposite in reversed(changes):
+            try:
+                opposite()
+            except DomainError as error:
+                LOG.warning("a change could not be taken back: %s", error)
+        raise
 
 
 def _user(

@@ -3,6 +3,7 @@
 
 import contextlib
 import io
+import itertools
 
 import pytest
 
@@ -14,6 +15,7 @@ from nova_multi.domain.errors import (
     Invalid,
     NameTaken,
     NotFound,
+    Unavailable,
 )
 from nova_multi.domain.host import HostType
 from nova_multi.domain.image import ImageType
@@ -456,6 +458,47 @@ def test_users_of_a_group_and_groups_of_a_user(stage):
     assert names(groups.list(ADMIN, Query({"users": "u09"}))) == ["g1", "g3"]
     assert users.list(ADMIN, Query({"groups": "none"})).items == []
     assert groups.list(ADMIN, Query({"users": "none"})).items == []
+
+
+def fail_at(stage, name, number):
+    """Let Keystone be away at a call, and there again."""
+    left = itertools.count(number - 1, -1)
+
+    def hook(called, moment):
+        if called == name and moment == "before" and next(left) == 0:
+            raise Unavailable("Keystone is away")
+
+    stage.world.hook = hook
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_a_change_of_a_user_that_fails_is_taken_back(stage, number):
+    crowd(stage, 1, 4)
+    users = stage.service.users
+    users.change(ADMIN, "u01", {"groups": ("g1", "g2")}, NOWHERE)
+    before = users.show(ADMIN, "u01", NOWHERE)
+    name = "identity.remove_member" if number == 3 else "identity.add_member"
+    fail_at(stage, name, 1 if number == 3 else number)
+    fields = {"username": "new", "groups": ("g3", "g4"), "login": "x"}
+    with pytest.raises(Unavailable):
+        users.change(ADMIN, "u01", fields, NOWHERE)
+    stage.world.hook = None
+    after = users.show(ADMIN, "u01", NOWHERE)
+    assert (after.username, after.login) == (before.username, before.login)
+    assert set(after.groups) == set(before.groups)
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_change_of_a_group_that_fails_is_taken_back(stage, number):
+    crowd(stage, 4, 1)
+    groups = stage.service.groups
+    groups.change(ADMIN, "g1", {"users": ("u01",)}, NOWHERE)
+    fail_at(stage, "identity.add_member", number)
+    fields = {"name": "new", "users": ("u02", "u03")}
+    with pytest.raises(Unavailable):
+        groups.change(ADMIN, "g1", fields, NOWHERE)
+    stage.world.hook = None
+    assert groups.show(ADMIN, "g1", NOWHERE).users == ("u01",)
 
 
 def with_own_user(stage):
