@@ -42,7 +42,9 @@ class Placement:
     def providers(self) -> tuple[Provider, ...]:
         """Every compute's provider with its amounts and traits.
 
-        Two requests, whatever their number, and three more for each that is full.
+        Two to four requests, whatever their number, and three more for each that has
+        nothing at all left: candidates are the one answer that has all of them at once,
+        with what they use.
         """
         with translated("list the resource providers"):
             known = self._get("/resource_providers")["resource_providers"]
@@ -51,8 +53,11 @@ class Placement:
                 for each in known
                 if not each.get("parent_provider_uuid")
             }
-            # The one answer that has all of them at once, with what they use.
-            summaries = self._candidates([(_AMOUNT, f"{CPUS}:1")])
+            summaries: dict[str, Any] = {}
+            # A cloud that is full has one of these left, mostly.
+            for kind in (CPUS, MEMORY, DISK):
+                if not roots.keys() <= summaries.keys():
+                    summaries |= self._candidates([(_AMOUNT, f"{kind}:1")])
             return tuple(
                 _summarized(uuid, name, summaries[uuid])
                 if uuid in summaries

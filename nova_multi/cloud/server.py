@@ -46,7 +46,6 @@ def request(new: NewServer, mark: marks.Mark) -> dict[str, Any]:
         "tags": list(mark.tags),
         "metadata": dict(new.metadata),
         "description": new.description,
-        "key_name": new.key_name,
         "config_drive": new.config_drive,
         "availability_zone": new.zone,
         "host": new.host,

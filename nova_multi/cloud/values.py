@@ -176,7 +176,6 @@ class NewServer:
     ports: tuple[str, ...] = ()
     security_groups: tuple[str, ...] = ()
     user_data: bytes | None = dataclasses.field(default=None, repr=False)
-    key_name: str | None = None
     metadata: Mapping[str, str] = dataclasses.field(default_factory=dict)
     description: str | None = None
     config_drive: bool | None = None

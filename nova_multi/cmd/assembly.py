@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from oslo_config import cfg
 from oslo_log import log
@@ -14,8 +14,9 @@ from nova_multi.cloud.clouds import Account, CloudConfig, Clouds, SingleCloud
 from nova_multi.conf import api as conf_api
 from nova_multi.conf import provision as conf_provision
 from nova_multi.domain.driver import Driver
+from nova_multi.domain.errors import Invalid
 from nova_multi.domain.host import Policy
-from nova_multi.provision import bus
+from nova_multi.provision import bus, fetch
 from nova_multi.provision.audit import Audit
 from nova_multi.provision.events import Listener
 from nova_multi.provision.runner import Runner
@@ -95,6 +96,7 @@ def settings(conf: cfg.ConfigOpts) -> Settings:
         script_timeout=float(decided.script_timeout),
         sweep_flavors=decided.sweep_flavors,
         task_retention=decided.task_retention * 86400.0,
+        endpoints=_endpoints(decided.endpoints),
         private_hosts=frozenset(decided.private_hosts),
         max_image_size=decided.max_image_size_gb * 1024**3,
         download_timeout=float(decided.download_timeout),
@@ -103,6 +105,17 @@ def settings(conf: cfg.ConfigOpts) -> Settings:
         max_file_size=conf.api.max_file_size,
         max_project_files=decided.max_project_files_gb * 1024**3,
     )
+
+
+def _endpoints(urls: Iterable[str]) -> tuple[str, ...]:
+    for url in urls:
+        try:
+            fetch.parsed(url)
+        except Invalid as error:
+            raise exception.ConfigurationError(
+                f"[provision] endpoints: {url!r} is no URL of http or https"
+            ) from error
+    return tuple(urls)
 
 
 def clouds(conf: cfg.ConfigOpts) -> Clouds | SingleCloud:

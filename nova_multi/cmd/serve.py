@@ -128,12 +128,19 @@ def configuration(
         return assembly.configuration([], PROG, files=[file.name, *more])
 
 
+def endpoint(host: str, port: int) -> str:
+    """Where users on this machine find the service."""
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until told to end."""
     given = parser().parse_args(arguments)
     try:
         folder = given.folder.resolve()
         conf = configuration(given.cloud, folder, given.config_file)
+        endpoints = [endpoint(given.host, given.port)]
+        conf.set_default("endpoints", endpoints, group="provision")
         store.db_sync(conf.database.connection)
         shared = assembly.tools(conf, Local())
         application = create_app(conf, Provisioning(shared), shared.files.spool)

@@ -184,6 +184,15 @@ and only its task is in the state error.
 """,
     ),
     cfg.ListOpt(
+        "endpoints",
+        default=[],
+        help="""
+URLs under which users know this service, such as the catalog's. An image whose
+``download_url`` is there is read from the service's own files, as far as the caller may
+see them. Only host and port matter.
+""",
+    ),
+    cfg.ListOpt(
         "private_hosts",
         default=[],
         help="""

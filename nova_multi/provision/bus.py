@@ -43,6 +43,11 @@ _AMQP_PORT = 5672
 #: Seconds that a host of the bus has to take a connection.
 _REACH_TIMEOUT = 2.0
 
+_RABBIT = "oslo_messaging_rabbit"
+_HEADER = b"AMQP\x00\x00\x09\x01"
+#: The begin of a frame with the method connection.start; its size is left out.
+_START = b"\x01\x00\x00" + 4 * b"." + b"\x00\x0a\x00\x0a"
+
 _GLOBALS = ("metrics", "tracing")
 
 #: What of Nova's is of interest; the rest is thrown away at once.
@@ -64,7 +69,9 @@ def is_configured(conf: cfg.ConfigOpts) -> bool:
 
 
 def reach(conf: cfg.ConfigOpts) -> None:
-    """See whether one of the bus's hosts takes connections.
+    """See whether a message broker answers on one of the bus's hosts.
+
+    Without logging in. Over TLS only whether the host takes connections.
 
     :raises Unavailable: none does.
     """
@@ -73,13 +80,39 @@ def reach(conf: cfg.ConfigOpts) -> None:
     for host in hosts:
         try:
             address = (host.hostname, host.port or _AMQP_PORT)
-            socket.create_connection(address, _REACH_TIMEOUT).close()
+            with socket.create_connection(address, _REACH_TIMEOUT) as connected:
+                if not _uses_tls(conf):
+                    _greet(connected)
             return
         except OSError as error:
             faults.append(error)
     # A bus in memory has no hosts.
     if faults:
         raise Unavailable(f"the message bus does not answer: {faults[-1]}")
+
+
+def _uses_tls(conf: cfg.ConfigOpts) -> bool:
+    for group, options in oslo_messaging_opts.list_opts():
+        if group == _RABBIT:
+            conf.register_opts([o for o in options if o.name == "ssl"], group=group)
+    return bool(conf[_RABBIT].ssl)
+
+
+def _greet(connected: socket.socket) -> None:
+    """Begin with AMQP 0-9-1 as clients do; the broker's first frame is its answer.
+
+    :raises OSError: what answers is no broker, or nothing does.
+    """
+    connected.sendall(_HEADER)
+    answer = b""
+    while len(answer) < len(_START):
+        piece = connected.recv(64)
+        if not piece:
+            raise ConnectionError("it closed the connection")
+        answer += piece
+    # Type, channel and, after the frame's size, class and method.
+    if answer[:3] + answer[7:11] != _START[:3] + _START[7:]:
+        raise ConnectionError("it is no broker of AMQP 0-9-1")
 
 
 def _declare_globals(conf: cfg.ConfigOpts) -> None:

@@ -30,7 +30,8 @@ _SLOWEST = 64 * 1024
 #: Seconds that a download may take, with redirects and headers.
 _LONGEST = 7200.0
 _MAX_REDIRECTS = 5
-_PORTS = {"http": 80, "https": 443}
+#: Schemes of URLs that are fetched, with their ports.
+PORTS = {"http": 80, "https": 443}
 #: IPv4 through a gateway (RFC 6052): the last four bytes are the address behind it.
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 #: The same with a prefix of the network's own (RFC 8215); nothing outside has it.
@@ -56,7 +57,7 @@ def parsed(url: str) -> urllib.parse.SplitResult:
         _ = parts.port
     except ValueError as error:
         raise Invalid(f"{url!r:.80} is no URL", field="download_url") from error
-    if parts.scheme not in _PORTS or not parts.hostname:
+    if parts.scheme not in PORTS or not parts.hostname:
         raise Invalid("only http and https URLs are fetched", field="download_url")
     if parts.username or parts.password:
         raise Invalid("a URL must not hold a password", field="download_url")
@@ -96,7 +97,7 @@ def checked(
     parts = parsed(url)
     host = str(parts.hostname)
     try:
-        addresses = resolver(host, parts.port or _PORTS[parts.scheme])
+        addresses = resolver(host, parts.port or PORTS[parts.scheme])
     except (OSError, UnicodeError) as error:
         raise Unavailable(f"host {host} can't be resolved") from error
     for address in addresses:
@@ -214,7 +215,7 @@ def _connect(
     parts: urllib.parse.SplitResult, address: str, deadline: _Deadline
 ) -> http.client.HTTPConnection:
     host = str(parts.hostname)
-    port = parts.port or _PORTS[parts.scheme]
+    port = parts.port or PORTS[parts.scheme]
     connection: http.client.HTTPConnection
     if parts.scheme == "https":
         connection = http.client.HTTPSConnection(

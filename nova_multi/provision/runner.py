@@ -187,6 +187,7 @@ class Runner:
             user_id=task.user_id,
             project_id=task.project_id,
             request_id=task.request_ids[0] if task.request_ids else "",
+            remote_address=work.payload.get("remote_address", ""),
             object_uuid=task.object_uuid,
             name=work.name,
             task_uuid=task.uuid,

@@ -32,6 +32,7 @@ class Settings:
     :ivar script_timeout: of a guest's provisioner, however much it says.
     :ivar task_retention: for which finished tasks are kept; 0 for ever.
     :ivar sweep_flavors: whether those of sizes that no instance has are deleted.
+    :ivar endpoints: URLs of the service itself, whose files images may come from.
     :ivar private_hosts: names or addresses of private hosts that images may come from.
     :ivar max_image_size: bytes that are fetched of an image.
     :ivar download_timeout: of fetching one, from the first connection to the last byte.
@@ -59,6 +60,7 @@ class Settings:
     script_timeout: float = 14400.0
     task_retention: float = 90 * 86400.0
     sweep_flavors: bool = True
+    endpoints: tuple[str, ...] = ()
     private_hosts: frozenset[str] = frozenset()
     max_image_size: int = 64 * 1024**3
     download_timeout: float = 7200.0

@@ -17,6 +17,8 @@ import pytest
 from tests.integration import cloud
 from tests.integration.cloud import Server, openstack, openstack_text
 
+#: Instances that are made at once where there is room for them.
+BURST = 20
 PROVISIONER = pathlib.Path(__file__).with_name("provisioner.sh")
 
 
@@ -52,8 +54,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--burst",
         type=int,
-        default=6,
-        help="instances that are being made while the provisioning service is killed",
+        default=0,
+        help="instances that are being made while the provisioning service is killed"
+        f" (default: {BURST}, or as many as a small machine has room for)",
     )
 
 

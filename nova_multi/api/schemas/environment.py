@@ -113,4 +113,5 @@ class EnvironmentQuery(ListQuery, InScope):
     """Filters of a list of environments."""
 
     name: Reference = UNSET
+    description: Reference = UNSET
     state: Annotated[Any, word_of(str, EnvironmentState)] = UNSET

@@ -57,3 +57,4 @@ class GroupQuery(ListQuery):
     """Filters of a list of groups."""
 
     name: Reference = UNSET
+    users: Reference = UNSET

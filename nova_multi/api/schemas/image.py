@@ -133,3 +133,4 @@ class ImageQuery(ListQuery, InScope):
     variant: Reference = UNSET
     version: Reference = UNSET
     architecture: Reference = UNSET
+    status: Reference = UNSET

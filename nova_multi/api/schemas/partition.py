@@ -73,3 +73,4 @@ class PartitionQuery(ListQuery):
     """Filters of a list of partitions."""
 
     name: Reference = UNSET
+    description: Reference = UNSET

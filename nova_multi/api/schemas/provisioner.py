@@ -185,6 +185,8 @@ class ProvisionerQuery(ListQuery, InScope):
     """Filters of a list of provisioners."""
 
     name: Reference = UNSET
+    description: Reference = UNSET
+    builder: Reference = UNSET
     image: Reference = UNSET
     driver: DriverWord = UNSET
     tag: Reference = UNSET

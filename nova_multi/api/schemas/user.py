@@ -86,3 +86,4 @@ class UserQuery(ListQuery):
     username: Reference = UNSET
     type: _Type = UNSET
     login: Reference = UNSET
+    groups: Reference = UNSET

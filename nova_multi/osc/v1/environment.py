@@ -22,7 +22,7 @@ class _Noun(base.Noun):
     plural = "environments"
     columns = ("uuid", "name", "partition", "state", "users")
     long_columns = ("description", "publish_address", "schedule", "limits")
-    filters = ("state",)
+    filters = ("name", "description", "state")
     scope_options = ("partition",)
     create_fields = (
         Field("partition", "Partition to be in (name or id)", required=True),

@@ -27,7 +27,7 @@ class _Noun(base.Noun):
     plural = "hosts"
     columns = ("name", "type", "enabled", "state", "partition", "drivers")
     long_columns = ("uuid", "os", "memory", "capacity", "used", "free", "instances")
-    filters = ("type", "enabled", "state", "partition", "driver")
+    filters = ("name", "os", "type", "enabled", "state", "partition", "driver")
     create_fields = _FIELDS
     set_fields = _FIELDS
 

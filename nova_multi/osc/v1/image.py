@@ -22,7 +22,7 @@ class _Noun(base.Noun):
     plural = "images"
     columns = ("uuid", "name", "type", "status", "size")
     long_columns = ("os", "variant", "version", "architecture", "permissions")
-    filters = ("type", "os", "variant", "version", "architecture")
+    filters = ("name", "type", "os", "variant", "version", "architecture", "status")
     scope_options = ("partition", "environment")
     create_fields = (
         Field(

@@ -40,7 +40,7 @@ class _Noun(base.Noun):
     plural = "instances"
     columns = ("uuid", "name", "environment", "status", "addresses", "published")
     long_columns = ("driver", "host", "provisioner", "memory", "cpus", "hdsize", "tags")
-    filters = ("status", "driver", "host", "host_type", "provisioner", "tag")
+    filters = ("name", "status", "driver", "host", "host_type", "provisioner", "tag")
     scope_options = ("partition", "environment")
     create_fields: ClassVar[tuple[Field, ...]] = (
         Field("environment", "Environment to be in (name or id)"),

@@ -26,6 +26,7 @@ class _Noun(base.Noun):
     plural = "partitions"
     columns = ("uuid", "name", "description", "hosts")
     long_columns = ("limits",)
+    filters = ("name", "description")
     create_fields = (_DESCRIPTION, LIMIT)
     set_fields = (Field("name", "New name of the partition"), _DESCRIPTION, LIMIT)
 

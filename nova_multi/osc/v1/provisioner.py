@@ -42,7 +42,7 @@ class _Noun(base.Noun):
     plural = "provisioners"
     columns = ("uuid", "name", "image", "driver", "tag")
     long_columns = ("description", "memory", "cpus", "hdsize", "depends", "permissions")
-    filters = ("image", "driver", "tag")
+    filters = ("name", "description", "image", "driver", "tag", "builder")
     scope_options = ("partition", "environment")
     create_fields = _FIELDS
     set_fields = (Field("name", "New name of the provisioner"), *_FIELDS)

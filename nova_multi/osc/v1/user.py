@@ -18,7 +18,7 @@ class _Noun(base.Noun):
     plural = "users"
     key = "username"
     columns = ("uuid", "username", "type", "login", "groups")
-    filters = ("type", "login")
+    filters = ("username", "type", "login", "groups")
     create_fields = _FIELDS
     set_fields = (Field("username", "New name of the user"), *_FIELDS)
 

@@ -109,7 +109,7 @@ class Noun:
     ) -> Accepted:
         """Store work on what is there for the workers."""
         task = self._task(caller, type, record, description=description)
-        self._store.add_task(task, _payload(record, payload))
+        self._store.add_task(task, work_on(record, caller, payload))
         return self._accepted(caller, task, record)
 
     def _accept_new(
@@ -124,7 +124,7 @@ class Noun:
         :raises NameTaken: another one has its name.
         """
         task = self._task(caller, type, record, uuid=record.task_uuid)
-        self._store.accept([record], [(task, _payload(record, payload))])
+        self._store.accept([record], [(task, work_on(record, caller, payload))])
         return self._accepted(caller, task, record)
 
     def _accept_delete(
@@ -145,7 +145,9 @@ class Noun:
         task = self._task(caller, type, record)
         marks["deleting"] = task.uuid
         try:
-            self._store.accept_on(record, marks, marks, task, _payload(record, payload))
+            self._store.accept_on(
+                record, marks, marks, task, work_on(record, caller, payload)
+            )
         except Conflict:
             # Of two at the same time one was quicker.
             found = self._deleting(self._store.record(record.kind, record.uuid))
@@ -223,8 +225,13 @@ class Noun:
         )
 
 
-def _payload(record: Record, payload: Mapping[str, Any]) -> dict[str, Any]:
-    return {"record": record.uuid, "name": record.name, **payload}
+def work_on(
+    record: Record, caller: Caller, payload: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What a task is told: on what it works, for whom, and what is to be done."""
+    told = {"record": record.uuid, "name": record.name}
+    # For the audit record of how it ended.
+    return {**told, "remote_address": caller.remote_address, **payload}
 
 
 def page(

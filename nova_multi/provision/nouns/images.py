@@ -16,7 +16,7 @@ from nova_multi.domain.errors import (
 from nova_multi.domain.image import Image, ImageName, ImageType, image_name
 from nova_multi.domain.names import Kind, check_name
 from nova_multi.domain.task import TaskType
-from nova_multi.provision import fetch
+from nova_multi.provision import fetch, inside
 from nova_multi.provision.nouns.base import Noun, attributes, page
 from nova_multi.provision.service import Accepted, Caller, Fields, Page, Query, Scope
 from nova_multi.provision.steps.image import home
@@ -93,8 +93,7 @@ class Images(Noun):
         url = fields.get("download_url")
         if not url:
             return self._take_up(caller, name, kind, fields, data, where)
-        # Where its host is, only the worker asks: that may take a while.
-        fetch.screened(url, self._tools.settings.private_hosts)
+        source = self._source(caller, url)
         task_uuid = self._tools.new_uuid()
         record = self._new(
             Kind.IMAGE,
@@ -107,12 +106,34 @@ class Images(Noun):
         )
         payload = {
             "type": kind.value,
-            "url": url,
+            **source,
             "home": data["home"],
             "visibility": "shared" if data["home"] or self._tools.single else "public",
             "properties": _properties(fields),
         }
         return self._accept_new(caller, TaskType.CREATE_IMAGE, record, payload)
+
+    def _source(self, caller: Caller, url: str) -> dict[str, str]:
+        """Where an image is fetched from: elsewhere, or one of the service's files.
+
+        :raises Invalid: it is not fetched from there.
+        """
+        settings = self._tools.settings
+        named = inside.file_named(url, settings.endpoints)
+        if named is None:
+            # Where its host is, only the worker asks: that may take a while.
+            fetch.screened(url, settings.private_hosts)
+            return {"url": url}
+        try:
+            file = self._find.one_shared(Kind.FILE, caller, *named)
+        except NotFound as error:
+            raise Invalid(error.message, field="download_url") from error
+        if file.data.get("size", 0) > settings.max_image_size:
+            raise Invalid(
+                f"file {file.name} has more than {settings.max_image_size} bytes",
+                field="download_url",
+            )
+        return {"url": url, "file": file.uuid}
 
     def _take_up(
         self,

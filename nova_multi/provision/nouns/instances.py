@@ -16,7 +16,13 @@ from nova_multi.domain.names import Kind, check_name
 from nova_multi.domain.publish import Publish, assign
 from nova_multi.domain.task import TaskStatus, TaskType
 from nova_multi.provision import publishing
-from nova_multi.provision.nouns.base import attributes, not_yet, page, texts
+from nova_multi.provision.nouns.base import (
+    attributes,
+    not_yet,
+    page,
+    texts,
+    work_on,
+)
 from nova_multi.provision.nouns.making import Batch, Making
 from nova_multi.provision.service import (
     Accepted,
@@ -148,7 +154,7 @@ class Instances(Making):
             {"changing": task.uuid},
             ("changing", "deleting"),
             task,
-            {"record": record.uuid, "name": record.name, **payload},
+            work_on(record, caller, payload),
         )
         return self._accepted(caller, task, record)
 

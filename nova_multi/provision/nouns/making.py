@@ -16,7 +16,7 @@ from nova_multi.domain.provisioner import MAX_LAUNCH, Provisioner
 from nova_multi.domain.publish import assign
 from nova_multi.domain.task import Task, TaskStatus, TaskType
 from nova_multi.provision import guest, publishing
-from nova_multi.provision.nouns.base import texts
+from nova_multi.provision.nouns.base import texts, work_on
 from nova_multi.provision.nouns.wishes import (
     MAX_TOLD,
     Standing,
@@ -264,7 +264,7 @@ class Making(Wishes):
                     goal=batch.goal,
                     parent_uuid=parent if is_asked else parent or single,
                 )
-                payload = {"record": record.uuid, "name": name, **batch.payload}
+                payload = work_on(record, caller, batch.payload)
                 records.append(record)
                 work.append((task, payload | ({"needs": needs} if needs else {})))
                 of_it = made.setdefault(batch.provisioner, [])
@@ -299,7 +299,8 @@ class Making(Wishes):
             user_id=caller.user_id,
         )
         children = [record.task_uuid for record in records]
-        return task, {"children": children, "name": names[0]}
+        payload = {"children": children, "name": names[0]}
+        return task, {**payload, "remote_address": caller.remote_address}
 
 
 def _check_room(batch: Batch, needs: Mapping[str, Any]) -> None:

@@ -23,6 +23,11 @@ _FILTERS: dict[str, Callable[[str], Any]] = {
     "parent_uuid": str,
 }
 
+#: Tasks that are read at once where the first ones don't fill a page, and how often
+#: that is done for one answer: many may be of what the caller may not see.
+_AT_ONCE = 200
+_LOOKS = 10
+
 #: What tasks work on that has permissions of its own.
 _GUARDED = frozenset({Kind.INSTANCE, Kind.IMAGE, Kind.PROVISIONER, Kind.FILE})
 
@@ -31,25 +36,30 @@ class Tasks(Noun):
     """See :class:`nova_multi.provision.service.Tasks`."""
 
     def list(self, caller: Caller, query: Query) -> Page[Task]:
-        """A page of the tasks that the caller may see, newest first."""
+        """A page of the tasks that the caller may see, newest first.
+
+        It may have less than were asked for, and others follow it nevertheless: of very
+        many tasks that the caller may not see only some are passed over for one answer.
+        """
         for field in query.filters:
             if field not in _FILTERS:
                 raise Invalid(f"tasks can't be filtered by {field}", field=field)
         wanted = {key: _FILTERS[key](text) for key, text in query.filters.items()}
         projects = self._projects(caller)
         seen: list[Task] = []
-        marker = query.marker
-        while True:
-            found = self._store.tasks(
-                projects, limit=query.limit + 1, marker=marker, **wanted
-            )
+        limit, marker = query.limit + 1, query.marker
+        for _ in range(_LOOKS):
+            found = self._store.tasks(projects, limit=limit, marker=marker, **wanted)
             seen += found if projects is None else self._visible(caller, found)
-            if len(seen) > query.limit or len(found) <= query.limit:
-                break
+            if len(seen) > query.limit:
+                shown = seen[: query.limit]
+                return Page(shown, shown[-1].uuid)
+            if len(found) < limit:
+                return Page(seen)
             # Some were others' own; the page is filled with older ones.
-            marker = found[-1].uuid
-        shown = seen[: query.limit]
-        return Page(shown, shown[-1].uuid if len(seen) > len(shown) else None)
+            marker, limit = found[-1].uuid, max(limit, _AT_ONCE)
+        # A short page, or an empty one; where it ended the next one goes on.
+        return Page(seen, marker)
 
     def show(self, caller: Caller, name: str, scope: Scope) -> Task:
         """One of them with its log."""

@@ -3,23 +3,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import contextlib
+import dataclasses
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from nova_multi.cloud import values
 from nova_multi.cloud.identity import Identity
 from nova_multi.cloud.marks import Mark
-from nova_multi.domain.errors import Forbidden, Invalid, NotFound
+from nova_multi.domain.errors import DomainError, Forbidden, Invalid, NotFound
 from nova_multi.domain.names import Kind
 from nova_multi.domain.user import Group, User, UserType
 from nova_multi.provision.nouns.base import Noun, attributes, page
 from nova_multi.provision.service import Caller, Fields, Page, Query, Scope
 from nova_multi.provision.store import Record
 
-_USER_FILTERS = {
-    **attributes("username", "type", "login", "groups"),
-    "name": lambda user: user.username,
-}
+LOG = logging.getLogger(__name__)
+
+_USER_FILTERS = attributes("username", "type", "login", "groups")
 _GROUP_FILTERS = attributes("name", "users")
 
 
@@ -75,11 +78,27 @@ class Users(_Keystone):
     kind = Kind.USER
 
     def list(self, caller: Caller, query: Query) -> Page[User]:
-        """Users of the domain; groups are asked one by one, so there are few."""
-        members = self._members()
-        notes = self._notes()
-        found = [_user(each, notes, members) for each in self._users()]
-        return page(found, query, lambda each: each.username, _USER_FILTERS)
+        """Users of the domain with their groups.
+
+        Keystone tells the groups of one user, or the users of one group: as many
+        requests are made as there are groups, or users on the page if these are fewer.
+        """
+        notes, groups = self._notes(), self._groups()
+        users = [_user(each, notes, {}) for each in self._users()]
+        if "groups" in query.filters:
+            # One group decides, and tells who is looked at.
+            named = {g.id for g in groups if g.name == query.filters["groups"]}
+            inside = {u.id for each in named for u in self._identity.members(each)}
+            rest = {k: v for k, v in query.filters.items() if k != "groups"}
+            query = dataclasses.replace(query, filters=rest)
+            users = [each for each in users if each.uuid in inside]
+        shown = page(users, query, lambda each: each.username, _USER_FILTERS)
+        members = self._members(groups, [each.uuid for each in shown.items])
+        items = [
+            dataclasses.replace(each, groups=members.get(each.uuid, ()))
+            for each in shown.items
+        ]
+        return dataclasses.replace(shown, items=items)
 
     def show(self, caller: Caller, name: str, scope: Scope) -> User:
         """One of them."""
@@ -93,30 +112,32 @@ class Users(_Keystone):
         group_ids = self._group_ids(fields.get("groups") or ())
         mark = Mark(task=self._tools.new_uuid())
         user = self._identity.create_user(name, mark, domain_id=self._domain)
-        try:
+        with _taken_back() as undo:
+            undo(self._identity.delete_user, user.id)
             for group_id in group_ids:
                 self._identity.add_member(group_id, user.id)
             self._note(caller, user.id, name, fields)
-        except Exception:
-            self._identity.delete_user(user.id)
-            raise
         self._told(caller, "create", user.id, name)
         return self.show(caller, user.id, scope)
 
     def change(self, caller: Caller, name: str, fields: Fields, scope: Scope) -> User:
-        """Change what is given."""
+        """Change what is given, all of it or nothing."""
         user = self._one(name)
         group_ids = self._group_ids(fields.get("groups") or ())
-        if fields.get("username") and fields["username"] != user.name:
-            self._identity.update_user(user.id, name=fields["username"])
-        if "groups" in fields:
-            before = {each.id for each in self._identity.groups_of(user.id)}
-            for group_id in group_ids:
-                if group_id not in before:
-                    self._identity.add_member(group_id, user.id)
-            for group_id in before - set(group_ids):
-                self._identity.remove_member(group_id, user.id)
-        self._note(caller, user.id, fields.get("username") or user.name, fields)
+        identity, new_name = self._identity, fields.get("username") or user.name
+        with _taken_back() as undo:
+            if new_name != user.name:
+                identity.update_user(user.id, name=new_name)
+                undo(identity.update_user, user.id, name=user.name)
+            if "groups" in fields:
+                before = {each.id for each in identity.groups_of(user.id)}
+                for group_id in set(group_ids) - before:
+                    identity.add_member(group_id, user.id)
+                    undo(identity.remove_member, group_id, user.id)
+                for group_id in before - set(group_ids):
+                    identity.remove_member(group_id, user.id)
+                    undo(identity.add_member, group_id, user.id)
+            self._note(caller, user.id, new_name, fields)
         self._told(caller, "update", user.id, user.name)
         return self.show(caller, user.id, scope)
 
@@ -135,9 +156,17 @@ class Users(_Keystone):
                 return user
         raise NotFound(f"there is no user {name}", field="user")
 
-    def _members(self) -> dict[str, tuple[str, ...]]:
+    def _members(
+        self, groups: Sequence[values.Group], user_ids: Sequence[str]
+    ) -> dict[str, tuple[str, ...]]:
+        """Names of the groups of at least these users."""
+        if len(user_ids) < len(groups):
+            return {
+                each: tuple(group.name for group in self._identity.groups_of(each))
+                for each in user_ids
+            }
         found: dict[str, tuple[str, ...]] = {}
-        for group in self._groups():
+        for group in groups:
             for user in self._identity.members(group.id):
                 found[user.id] = (*found.get(user.id, ()), group.name)
         return found
@@ -170,9 +199,20 @@ class Groups(_Keystone):
     kind = Kind.GROUP
 
     def list(self, caller: Caller, query: Query) -> Page[Group]:
-        """Groups of the domain with their users."""
-        found = [self._value(each) for each in self._groups()]
-        return page(found, query, lambda each: each.name, _GROUP_FILTERS)
+        """Groups of the domain with their users: a request for each on the page."""
+        groups = self._groups()
+        if "users" in query.filters:
+            # Whose groups are asked for tells at once which they are.
+            named = [u for u in self._users() if u.name == query.filters["users"]]
+            inside = {g.id for u in named for g in self._identity.groups_of(u.id)}
+            rest = {k: v for k, v in query.filters.items() if k != "users"}
+            query = dataclasses.replace(query, filters=rest)
+            groups = tuple(each for each in groups if each.id in inside)
+        found = [Group(each.id, each.name) for each in groups]
+        shown = page(found, query, lambda each: each.name, _GROUP_FILTERS)
+        by_id = {each.id: each for each in groups}
+        items = [self._value(by_id[each.uuid]) for each in shown.items]
+        return dataclasses.replace(shown, items=items)
 
     def show(self, caller: Caller, name: str, scope: Scope) -> Group:
         """One of them."""
@@ -185,28 +225,30 @@ class Groups(_Keystone):
         group = self._identity.create_group(
             fields["name"], mark, domain_id=self._domain
         )
-        try:
+        with _taken_back() as undo:
+            undo(self._identity.delete_group, group.id)
             for user_id in user_ids:
                 self._identity.add_member(group.id, user_id)
-        except Exception:
-            self._identity.delete_group(group.id)
-            raise
         self._told(caller, "create", group.id, group.name)
         return self._value(group)
 
     def change(self, caller: Caller, name: str, fields: Fields, scope: Scope) -> Group:
-        """Change what is given."""
+        """Change what is given, all of it or nothing."""
         group = self._one(name)
         user_ids = self._user_ids(fields.get("users") or ())
-        if fields.get("name") and fields["name"] != group.name:
-            group = self._identity.update_group(group.id, name=fields["name"])
-        if "users" in fields:
-            before = {each.id for each in self._members_of(group.id)}
-            for user_id in user_ids:
-                if user_id not in before:
-                    self._identity.add_member(group.id, user_id)
-            for user_id in before - set(user_ids):
-                self._identity.remove_member(group.id, user_id)
+        identity, old_name = self._identity, group.name
+        with _taken_back() as undo:
+            if fields.get("name") and fields["name"] != old_name:
+                group = identity.update_group(group.id, name=fields["name"])
+                undo(identity.update_group, group.id, name=old_name)
+            if "users" in fields:
+                before = {each.id for each in self._members_of(group.id)}
+                for user_id in set(user_ids) - before:
+                    identity.add_member(group.id, user_id)
+                    undo(identity.remove_member, group.id, user_id)
+                for user_id in before - set(user_ids):
+                    identity.remove_member(group.id, user_id)
+                    undo(identity.add_member, group.id, user_id)
         self._told(caller, "update", group.id, group.name)
         return self._value(group)
 
@@ -238,6 +280,24 @@ class Groups(_Keystone):
     def _value(self, group: values.Group) -> Group:
         users = tuple(each.name for each in self._members_of(group.id))
         return Group(group.id, group.name, users)
+
+
+@contextlib.contextmanager
+def _taken_back() -> Iterator[Callable[..., None]]:
+    """Take back what was changed in Keystone, the last first, if what follows fails.
+
+    Gives what to call with each change's opposite.
+    """
+    changes: list[Callable[[], object]] = []
+    try:
+        yield lambda call, *a, **named: changes.append(partial(call, *a, **named))
+    except Exception:
+        for opposite in reversed(changes):
+            try:
+                opposite()
+            except DomainError as error:
+                LOG.warning("a change could not be taken back: %s", error)
+        raise
 
 
 def _user(

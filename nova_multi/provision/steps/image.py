@@ -18,6 +18,8 @@ from nova_multi.provision.tools import Tools
 
 #: Seconds after which a task that got no turn asks again.
 _TURN = 5.0
+#: Bytes that are read of a file at once.
+_CHUNK = 1024 * 1024
 
 
 def create(work: Work) -> Sequence[Step]:
@@ -103,14 +105,29 @@ def _fetch(work: Work) -> None:
     if status != "queued":
         cloud.images.delete(work.state["image_id"])
         _make(work)
+    with _content(work) as content:
+        cloud.images.upload(work.state["image_id"], content)
+
+
+def _content(work: Work) -> contextlib.AbstractContextManager[Iterator[bytes]]:
+    if "file" in work.payload:
+        return _file(work)
     settings = work.tools.settings
-    with fetch.opened(
+    return fetch.opened(
         work.payload["url"],
         settings.private_hosts,
         settings.max_image_size,
         settings.download_timeout,
-    ) as content:
-        cloud.images.upload(work.state["image_id"], content)
+    )
+
+
+@contextlib.contextmanager
+def _file(work: Work) -> Iterator[Iterator[bytes]]:
+    """Content of one of our own files, which the caller was let to see."""
+    tools = work.tools
+    record = tools.store.record(Kind.FILE, work.payload["file"])
+    with tools.files.open(record.data.get("checksum", "")) as file:
+        yield iter(lambda: file.read(_CHUNK), b"")
 
 
 def _status(cloud: Cloud, image_id: str) -> str:

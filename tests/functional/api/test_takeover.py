@@ -154,12 +154,14 @@ def test_after_each_write(busy: Stage, act: str) -> None:
         assert _everything(busy) == expected, f"died after {death.last} ({number})"
 
 
-@pytest.mark.parametrize("number", [3, 17, 40, 90, 150])
+@pytest.mark.parametrize("number", [60, 170, 350])
 def test_in_the_middle_of_a_burst(busy: Stage, number: int) -> None:
-    names = [f"burst{n}" for n in range(6)]
+    names = [f"burst{n}" for n in range(20)]
     for name in names:
         body = {"name": name, "environment": "dev", "provisioner": "plain"}
-        busy("POST", "/v1/instances", {**body, "publish": ["80"]}, 202)
+        # Small, so that there is room for all of them.
+        more = {"memory": 256, "publish": ["80"]}
+        busy("POST", "/v1/instances", {**body, **more}, 202)
     death = Death(after=number)
     _die(busy, death, threads=4)
     assert death.dead

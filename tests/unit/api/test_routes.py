@@ -273,6 +273,8 @@ def test_filters(full: Api) -> None:
     assert [instance["name"] for instance in found] == ["db"]
     assert full("GET", "/instances?driver=kvm").json == {"instances": []}
     assert full("GET", "/hosts?enabled=true&partition=nowhere").json == {"hosts": []}
+    for query in ("images?status=queued", "users?groups=none", "groups?users=nobody"):
+        assert full("GET", f"/{query}").status_code == 200, query
     assert len(full("GET", "/tasks?status=received").json["tasks"]) == 0
     assert len(full("GET", "/tasks/status/pending").json["tasks"]) == 4
 

@@ -164,11 +164,29 @@ def test_a_mere_user_asks_for_no_more_than_its_project(fake, cloud):
     assert fake.last().query == {}
 
 
-def test_servers_of_several_projects(fake, admin):
-    serve(fake, [raw_server(n, tenant_id=f"p{n % 3}") for n in range(9)])
-    found = admin.servers.servers(project_ids={"p0", "p2"})
-    assert {server.project_id for server in found} == {"p0", "p2"}
-    assert len(fake.calls) == 1
+@pytest.mark.parametrize(("projects", "requests"), [(2, 2), (4, 4), (5, 1), (40, 1)])
+def test_servers_of_several_projects(fake, admin, projects, requests):
+    """Of a few one by one, so that others' servers cost nothing."""
+    servers = [
+        raw_server(
+            n, tenant_id=f"p{n % 50}", created=f"2026-01-01T00:{59 - n % 60:02}:00Z"
+        )
+        for n in range(60)
+    ]
+    serve(fake, servers)
+    wanted = {f"p{n}" for n in range(projects)}
+    found = admin.servers.servers(project_ids=wanted)
+    assert {server.project_id for server in found} == wanted
+    assert len({server.id for server in found}) == len(found)
+    assert [each.created for each in found] == sorted(
+        (each.created for each in found), reverse=True
+    )
+    assert len(fake.calls) == requests
+    asked = [call.query.get("project_id") for call in fake.calls]
+    if requests > 1:
+        assert {each for (each,) in asked} == wanted
+    else:
+        assert asked == [None]
 
 
 def test_names_are_no_patterns(fake, cloud):

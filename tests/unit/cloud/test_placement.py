@@ -146,16 +146,31 @@ def test_any_number_of_providers_costs_two_requests(fake, admin, number):
     assert len(fake.calls) == 2
 
 
-def test_a_full_provider_is_asked_itself(fake, admin):
-    full = Provider("p1", [LXD])
-    full.used["VCPU"] = 5
-    Placement(fake, full, Provider("p2"))
+@pytest.mark.parametrize(
+    ("full", "requests"),
+    [(("VCPU",), 3), (("VCPU", "MEMORY_MB"), 4), (("VCPU", "MEMORY_MB", "DISK_GB"), 7)],
+)
+def test_a_full_provider(fake, admin, full, requests):
+    """Only one that has nothing left is asked itself."""
+    first = Provider("p1", [LXD])
+    for kind in full:
+        first.used[kind] = first.total[kind] + 1
+    Placement(fake, first, Provider("p2"))
     first, second = admin.placement.providers()
     assert first.amounts["VCPU"] == Amount(4, 5)
     assert first.amounts["VCPU"].free == 0
     assert first.traits == {LXD}
     assert second.amounts["VCPU"].free == 4
-    assert len(fake.calls) == 5
+    assert len(fake.calls) == requests
+
+
+def test_a_full_cloud_costs_no_more_requests_than_one_provider(fake, admin):
+    providers = [Provider(f"p{n}", [LXD]) for n in range(300)]
+    for each in providers:
+        each.used["VCPU"] = 4
+    Placement(fake, *providers)
+    assert len(admin.placement.providers()) == 300
+    assert len(fake.calls) == 3
 
 
 def test_a_provider_that_is_gone(fake, admin):

@@ -19,6 +19,7 @@ from nova_multi.cmd import api, assembly, serve, status, worker
 from nova_multi.conf import provision as conf_provision
 from nova_multi.domain.driver import Driver
 from nova_multi.domain.host import Policy
+from nova_multi.provision import fetch
 from nova_multi.provision.store import db_sync
 
 CLOUDS = """
@@ -107,6 +108,7 @@ def test_with_a_bus_it_listens(folder):
     [
         ("[worker]\nlease = 59\n", "lease"),
         ("[provision]\nfirst_free_port = 9\nlast_free_port = 8\n", "first_free_port"),
+        ("[provision]\nendpoints = multi.example\n", "endpoints"),
     ],
 )
 def test_options_that_contradict(folder, text, told):
@@ -289,6 +291,15 @@ def test_serve_answers_until_it_is_told_to_end(folder):
     process.send_signal(signal.SIGINT)
     assert process.wait(120) == 0, "".join(told)
     thread.join()
+
+
+@pytest.mark.parametrize(
+    ("host", "told"),
+    [("127.0.0.1", "http://127.0.0.1:9797"), ("::1", "http://[::1]:9797")],
+)
+def test_where_serve_is(host, told):
+    assert serve.endpoint(host, 9797) == told
+    assert fetch.parsed(told).hostname == host
 
 
 def test_serve_of_an_unknown_cloud(folder, capsys):

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import re
 from pathlib import Path
@@ -35,8 +36,11 @@ class _Passwords:
     __getitem__ = __getattr__
 
 
-def render(role: str, name: str) -> str:
-    """A template with the inventory's variables, in short."""
+def render(role: str, name: str, **others: Any) -> str:
+    """A template with the inventory's variables, in short.
+
+    :param others: in place of the inventory's.
+    """
     folders = [DEPLOY / "roles" / role / "templates", DEPLOY / "templates"]
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(folders),
@@ -52,6 +56,7 @@ def render(role: str, name: str) -> str:
         "nm_state": "/var/lib/nova-multi",
         "database_address": "192.0.2.1",
         "cache_address": "192.0.2.1",
+        "provisioning_url": "http://192.0.2.1:9797/v1",
         "identity_url": "http://192.0.2.1:5000/v3",
         "transport_url": "rabbit://openstack:secret@192.0.2.1:5672/",
         "messaging_notification_topics": [
@@ -61,14 +66,15 @@ def render(role: str, name: str) -> str:
         "network_dns_servers": ["192.0.2.53"],
         "api_listen": ["127.0.0.1"],
         "passwords": _Passwords(),
+        **others,
     }
     return environment.get_template(name).render(variables)
 
 
-@pytest.fixture
-def conf(tmp_path: Path) -> cfg.ConfigOpts:
+def read(tmp_path: Path, **others: Any) -> cfg.ConfigOpts:
+    """The configuration, as the service reads it."""
     path = tmp_path / "nova-multi.conf"
-    path.write_text(render("provisioning", "nova-multi.conf.j2"))
+    path.write_text(render("provisioning", "nova-multi.conf.j2", **others))
     conf = cfg.ConfigOpts()
     for module in (conf_api, conf_provision, options):
         module.register_opts(conf)
@@ -76,7 +82,12 @@ def conf(tmp_path: Path) -> cfg.ConfigOpts:
     return conf
 
 
-@pytest.mark.parametrize("section", ["cloud", "provision", "worker", "database"])
+@pytest.fixture
+def conf(tmp_path: Path) -> cfg.ConfigOpts:
+    return read(tmp_path)
+
+
+@pytest.mark.parametrize("section", ["api", "cloud", "provision", "worker", "database"])
 def test_every_option_is_one_of_the_service(
     conf: cfg.ConfigOpts, section: str, tmp_path: Path
 ) -> None:
@@ -90,6 +101,20 @@ def test_the_options_agree_with_one_another(conf: cfg.ConfigOpts) -> None:
     settings = assembly.settings(conf)
     assert settings.domain_id == VARIABLES["provisioning_domain_id"]
     assert settings.listening
+    assert settings.endpoints == ("http://192.0.2.1:9797/v1",)
+
+
+@pytest.mark.parametrize("taken", [True, False])
+def test_signatures_are_the_inventorys_to_allow(tmp_path: Path, taken: bool) -> None:
+    conf = read(tmp_path, provisioning_virtshell_signature=taken)
+    assert conf.api.virtshell_signature is taken
+
+
+def test_signatures_are_taken_where_only_the_machine_itself_comes(
+    conf: cfg.ConfigOpts,
+) -> None:
+    assert conf.api.virtshell_signature
+    assert ipaddress.ip_address(VARIABLES["management_address"]).is_loopback
 
 
 def test_audit_records_go_to_the_bus_and_to_the_log(conf: cfg.ConfigOpts) -> None:

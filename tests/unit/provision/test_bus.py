@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Signals and notifications over oslo.messaging's bus in memory."""
 
+import contextlib
 import os
 import socket
 import subprocess
@@ -211,14 +212,55 @@ def test_a_bus_that_is_away_keeps_nobody_waiting():
         assert not told.is_alive()
 
 
-def test_whether_a_broker_takes_connections(conf):
+START = b"\x01\x00\x00\x00\x00\x01\xf4\x00\x0a\x00\x0a\x00\x09"
+
+
+@contextlib.contextmanager
+def broker_that_says(answer):
+    """Something that listens; its URL."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve():
+            while True:
+                try:
+                    connected, _ = server.accept()
+                except OSError:
+                    return
+                with connected:
+                    if connected.recv(8) == b"AMQP\x00\x00\x09\x01":
+                        connected.sendall(answer)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield f"rabbit://u:p@127.0.0.1:{server.getsockname()[1]}/"
+        server.shutdown(socket.SHUT_RDWR)
+    thread.join(10)
+
+
+def test_whether_a_broker_answers(conf):
     bus.reach(conf)  # in memory: always
-    with socket.socket() as broker:
-        broker.bind(("127.0.0.1", 0))
-        port = broker.getsockname()[1]
-        url = f"rabbit://u:p@127.0.0.1:{port},u:p@127.0.0.1:{port}/"
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        dead = f"u:p@127.0.0.1:{nobody.getsockname()[1]}"
+        conf.set_override("transport_url", f"rabbit://{dead},{dead}/")
+        with pytest.raises(Unavailable, match="does not answer"):
+            bus.reach(conf)
+        with broker_that_says(START) as url:
+            conf.set_override("transport_url", f"{url[:-1]},{dead}/")
+            bus.reach(conf)
+
+
+@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 400 Bad Request\r\n", START[:8]])
+def test_an_open_port_is_no_broker(conf, answer):
+    with broker_that_says(answer) as url:
         conf.set_override("transport_url", url)
         with pytest.raises(Unavailable, match="does not answer"):
             bus.reach(conf)
-        broker.listen()
+
+
+def test_over_tls_an_open_port_is_all_that_is_looked_for(conf):
+    with broker_that_says(b"") as url:
+        conf.set_override("transport_url", url)
+        assert not bus._uses_tls(conf)
+        conf.set_override("ssl", True, group="oslo_messaging_rabbit")
         bus.reach(conf)

@@ -5,6 +5,9 @@ import pytest
 import sqlalchemy as sa
 
 from nova_multi.domain.names import Kind
+from nova_multi.domain.permissions import Permissions
+from nova_multi.domain.task import Task, TaskType
+from nova_multi.provision.nouns import tasks
 from nova_multi.provision.service import Caller, Query, Scope
 from nova_multi.provision.store import Record
 from tests.unit.provision.conftest import ADMIN, NOWHERE
@@ -105,3 +108,59 @@ def test_records_that_others_call_the_same(built):
     assert called("u1") == ["u1", "u2"]
     assert called("s1") == ["u1"]
     assert called("WEB") == called("") == called("%") == []
+
+
+def hidden(built, caller, amount):
+    """Many tasks of an instance that only somebody else may see."""
+    store, now = built.store, built.clock()
+    (environment,) = store.list_records(Kind.ENVIRONMENT)
+    record = Record(
+        Kind.INSTANCE,
+        "hidden",
+        "hidden",
+        now,
+        now,
+        scope=environment.uuid,
+        owner_id="user-o",
+        permissions=Permissions("rwx------"),
+    )
+    store.add_record(record)
+    for _ in range(amount):
+        task = Task.accepted(
+            built.tools.new_uuid(),
+            TaskType.START_INSTANCE,
+            Kind.INSTANCE,
+            now,
+            object_uuid="hidden",
+            project_id=caller.project_id,
+            user_id="user-o",
+        )
+        store.add_task(task, {})
+
+
+@pytest.mark.parametrize("looks", [2, 10])
+def test_tasks_of_others_cost_little(built, asked, monkeypatch, looks):
+    """However few of many a caller may see, and however few are asked for."""
+    monkeypatch.setattr(tasks, "_LOOKS", looks)
+    caller = member(built)
+    create(built, caller, "first")
+    hidden(built, caller, 450)
+    create(built, caller, "last")
+    asked.clear()
+    with built.service.session():
+        page = built.service.tasks.list(caller, Query(limit=1))
+    assert [each.user_id for each in page.items] == [caller.user_id]
+    assert len(asked) <= 40
+    found, pages = list(page.items), 1
+    while page.next_marker:
+        asked.clear()
+        with built.service.session():
+            query = Query(limit=1, marker=page.next_marker)
+            page = built.service.tasks.list(caller, query)
+        assert len(asked) <= 40
+        found += page.items
+        pages += 1
+    # Those of the caller, each once, and there was an end to it.
+    mine = [t for t in built.store.tasks(None, limit=1000) if t.user_id == "user-b"]
+    assert [each.uuid for each in found] == [each.uuid for each in mine]
+    assert pages < 20

@@ -17,6 +17,7 @@ from nova_multi.domain.errors import (
     NotFound,
 )
 from nova_multi.domain.permissions import Permissions
+from nova_multi.domain.publish import Publish
 from nova_multi.provision.provisioning import Provisioning
 from nova_multi.provision.service import Caller, Query, Scope, SignedRequest
 from nova_multi.provision.settings import Settings
@@ -363,11 +364,41 @@ def test_each_change_is_audited(stage):
         for action in ("create", "stop", "start", "start/restart", "delete")
         for outcome in ("pending", "success")
     ]
+    for _, event in stage.audited:
+        # Also of how it ended.
+        assert event["initiator"]["host"]["address"] == ADMIN.remote_address
     _, event = stage.audited[1]
     assert event["task_uuid"] == accepted.task_uuid
     assert event["initiator"]["id"] == ADMIN.user_id
     assert event["request_id"] == ADMIN.request_id
     assert event["target"]["name"] == "web"
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda service: service.instances.change(
+            ADMIN, "web", {"publish": (Publish.parse("80"),)}, NOWHERE
+        ),
+        lambda service: service.instances.clone(ADMIN, "web", {}, NOWHERE),
+        lambda service: service.instances.create(
+            ADMIN,
+            {"name": "x", "environment": "dev", "provisioner": "plain", "count": 2},
+            NOWHERE,
+        ),
+        lambda service: service.partitions.create(ADMIN, {"name": "co"}, NOWHERE),
+        lambda service: service.partitions.add_host(ADMIN, "dev_co", "node1"),
+    ],
+    ids=["publish", "clone", "several", "partition", "host"],
+)
+def test_every_audit_record_says_from_where(stage, ask):
+    stage.ready()
+    stage.instance()
+    stage.audited.clear()
+    stage.done(ask(stage.service))
+    assert len(stage.audited) >= 2
+    for kind, event in stage.audited:
+        assert event["initiator"]["host"]["address"] == ADMIN.remote_address, kind
 
 
 def test_a_failure_is_audited(stage):

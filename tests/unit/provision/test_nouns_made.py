@@ -3,6 +3,7 @@
 
 import contextlib
 import io
+import itertools
 
 import pytest
 
@@ -14,6 +15,7 @@ from nova_multi.domain.errors import (
     Invalid,
     NameTaken,
     NotFound,
+    Unavailable,
 )
 from nova_multi.domain.host import HostType
 from nova_multi.domain.image import ImageType
@@ -405,6 +407,98 @@ def test_users_and_groups(stage):
     users.delete(ADMIN, "alice", NOWHERE)
     groups.delete(ADMIN, "devs", NOWHERE)
     assert stage.world.users == {} and stage.world.groups == {}
+
+
+def crowd(stage, users, groups):
+    """Each user is in every group whose number divides the user's."""
+    for g in range(1, groups + 1):
+        stage.service.groups.create(ADMIN, {"name": f"g{g}"}, NOWHERE)
+    for u in range(1, users + 1):
+        inside = tuple(f"g{g}" for g in range(1, groups + 1) if u % g == 0)
+        fields = {"username": f"u{u:02}", "groups": inside}
+        stage.service.users.create(ADMIN, fields, NOWHERE)
+
+
+@pytest.mark.parametrize(
+    ("users", "groups", "limit", "requests"),
+    [(12, 3, 100, 3), (12, 3, 2, 2), (3, 12, 100, 3), (3, 12, 1, 1)],
+)
+def test_users_cost_a_request_for_each_group_or_user(
+    stage, users, groups, limit, requests
+):
+    crowd(stage, users, groups)
+    stage.world.calls.clear()
+    found = stage.service.users.list(ADMIN, Query(limit=limit)).items
+    told = {each.username: set(each.groups) for each in found}
+    assert told == {
+        f"u{u:02}": {f"g{g}" for g in range(1, groups + 1) if u % g == 0}
+        for u in range(1, min(users, limit) + 1)
+    }
+    # Users and groups themselves are two more.
+    assert len(stage.world.calls) == requests + 2
+
+
+def test_groups_cost_a_request_for_each_on_the_page(stage):
+    crowd(stage, 12, 10)
+    stage.world.calls.clear()
+    page = stage.service.groups.list(ADMIN, Query(limit=2))
+    assert [each.name for each in page.items] == ["g1", "g10"]
+    assert page.items[1].users == ("u10",)
+    assert len(stage.world.calls) == 3
+    rest = stage.service.groups.list(ADMIN, Query(marker=page.next_marker))
+    assert [each.name for each in rest.items] == [f"g{n}" for n in range(2, 10)]
+
+
+def test_users_of_a_group_and_groups_of_a_user(stage):
+    crowd(stage, 12, 4)
+    users, groups = stage.service.users, stage.service.groups
+    found = users.list(ADMIN, Query({"groups": "g4"})).items
+    assert [each.username for each in found] == ["u04", "u08", "u12"]
+    assert set(found[0].groups) == {"g1", "g2", "g4"}
+    assert names(groups.list(ADMIN, Query({"users": "u09"}))) == ["g1", "g3"]
+    assert users.list(ADMIN, Query({"groups": "none"})).items == []
+    assert groups.list(ADMIN, Query({"users": "none"})).items == []
+
+
+def fail_at(stage, name, number):
+    """Let Keystone be away at a call, and there again."""
+    left = itertools.count(number - 1, -1)
+
+    def hook(called, moment):
+        if called == name and moment == "before" and next(left) == 0:
+            raise Unavailable("Keystone is away")
+
+    stage.world.hook = hook
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_a_change_of_a_user_that_fails_is_taken_back(stage, number):
+    crowd(stage, 1, 4)
+    users = stage.service.users
+    users.change(ADMIN, "u01", {"groups": ("g1", "g2")}, NOWHERE)
+    before = users.show(ADMIN, "u01", NOWHERE)
+    name = "identity.remove_member" if number == 3 else "identity.add_member"
+    fail_at(stage, name, 1 if number == 3 else number)
+    fields = {"username": "new", "groups": ("g3", "g4"), "login": "x"}
+    with pytest.raises(Unavailable):
+        users.change(ADMIN, "u01", fields, NOWHERE)
+    stage.world.hook = None
+    after = users.show(ADMIN, "u01", NOWHERE)
+    assert (after.username, after.login) == (before.username, before.login)
+    assert set(after.groups) == set(before.groups)
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_change_of_a_group_that_fails_is_taken_back(stage, number):
+    crowd(stage, 4, 1)
+    groups = stage.service.groups
+    groups.change(ADMIN, "g1", {"users": ("u01",)}, NOWHERE)
+    fail_at(stage, "identity.add_member", number)
+    fields = {"name": "new", "users": ("u02", "u03")}
+    with pytest.raises(Unavailable):
+        groups.change(ADMIN, "g1", fields, NOWHERE)
+    stage.world.hook = None
+    assert groups.show(ADMIN, "g1", NOWHERE).users == ("u01",)
 
 
 def with_own_user(stage):
