@@ -4,24 +4,26 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import socket
 import subprocess
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from . import detect, manifest, mirrors, paths, ports
+from . import detect, manifest, mirrors, paths, ports, ranges, variables
 
 # Distribution and version on which the whole has been proved.
 SUPPORTED = {("debian", "12")}
 
-_SCALAR = re.compile(r"^([a-z][a-z0-9_]*): *([0-9]+)$", re.MULTILINE)
-
 
 def check(deploy: Path, inventory: Path, extra_vars: Iterable[str]) -> list[str]:
     """All faults of this machine at once; none if the deployment can begin."""
-    numbers = variables(inventory, extra_vars)
+    values = variables.read(deploy, inventory, extra_vars)
+    numbers = {
+        "required_memory_mb": 0,
+        "required_disk_gb": 0,
+        **variables.numbers(values),
+    }
     faults = [
         *_check_root(os.geteuid()),
         *check_system(detect.distribution()),
@@ -37,25 +39,12 @@ def check(deploy: Path, inventory: Path, extra_vars: Iterable[str]) -> list[str]
         }
         faults += check_ports(wanted, ports.listeners(set(wanted)))
     if not manifest.entries():
-        faults += [*_check_open_vswitch(), *mirrors.check()]
+        faults += [
+            *_check_open_vswitch(),
+            *ranges.check(values, ranges.uses()),
+            *mirrors.check(),
+        ]
     return faults
-
-
-def variables(inventory: Path, extra_vars: Iterable[str]) -> dict[str, int]:
-    """The inventory's plain numbers.
-
-    Without a YAML parser, which a bare Debian does not have: a number in a line of its
-    own is all that is looked for.
-    """
-    numbers: dict[str, int] = {"required_memory_mb": 0, "required_disk_gb": 0}
-    for path in sorted((inventory / "group_vars" / "all").glob("*.yml")):
-        for name, value in _SCALAR.findall(path.read_text()):
-            numbers[name] = int(value)
-    for assignment in extra_vars:
-        name, _, value = assignment.partition("=")
-        if value.isdigit():
-            numbers[name] = int(value)
-    return numbers
 
 
 def check_system(distribution: tuple[str, str]) -> list[str]:

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+from ipaddress import IPv4Network
 from pathlib import Path
 
 import pytest
-from nm import detect, ports, preflight
+from nm import detect, ports, preflight, ranges
+
+from tests.unit.deploy.conftest import DEPLOY
 
 _TCP = """\
   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
@@ -52,17 +55,6 @@ def test_memory() -> None:
     assert "4096" in fault
 
 
-def test_numbers_of_the_inventory_and_of_the_command_line(tmp_path: Path) -> None:
-    folder = tmp_path / "group_vars" / "all"
-    folder.mkdir(parents=True)
-    (folder / "ports.yml").write_text(
-        "# compute_port: 1\ncompute_port: 8774\nimage_port: 9292\nname: x\n"
-    )
-    numbers = preflight.variables(tmp_path, ["image_port=19292", "x=y"])
-    assert numbers["compute_port"] == 8774
-    assert numbers["image_port"] == 19292
-
-
 def test_os_release(tmp_path: Path) -> None:
     path = tmp_path / "os-release"
     path.write_text('NAME="Debian"\nID=debian\nVERSION_ID="12"\n')
@@ -82,3 +74,16 @@ def test_the_best_default_route_counts(tmp_path: Path) -> None:
     assert detect.outer_interface(path) == "eth0"
     path.write_text(header)
     assert detect.outer_interface(path) == ""
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_ranges_are_looked_at_before_the_first_deployment(
+    begun: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entries = [{"kind": "tree", "path": "/x"}] if begun else []
+    gateway = ranges.Use(IPv4Network("10.21.0.1/32"), "the gateway 10.21.0.1")
+    monkeypatch.setattr(preflight.manifest, "entries", lambda: entries)
+    monkeypatch.setattr(preflight.mirrors, "check", lambda: [])
+    monkeypatch.setattr(ranges, "uses", lambda: [gateway])
+    faults = preflight.check(DEPLOY, DEPLOY / "inventories" / "all-in-one", [])
+    assert any("10.21.0.1" in fault for fault in faults) is not begun
