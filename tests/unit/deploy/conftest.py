@@ -8,5 +8,10 @@ from pathlib import Path
 
 DEPLOY = Path(__file__).resolve().parents[3] / "deploy"
 
-for folder in ("module_utils", "cli", "roles/network/files"):
+for folder in (
+    "module_utils",
+    "cli",
+    "roles/network/files",
+    "roles/compute-libvirt/files",
+):
     sys.path.insert(0, str(DEPLOY / folder))
