@@ -39,17 +39,42 @@ def main() -> int:
         return 0
     undoing = undo.Undo(options.purge)
     doomed = [entry for entry in entries if not undoing.is_kept(entry)]
+    if not doomed:
+        return _finish_only(entries, undoing, options.purge)
     _announce(doomed, options.purge)
     if not options.yes and not _confirmed():
         print("nothing was changed")
         return 1
     fault = _remove_guests(entries)
     failed = _take_back(entries, undoing)
+    if options.purge:
+        _tell_of_python(entries)
     if fault:
         print(f"servers could not be deleted through Nova: {fault}", file=sys.stderr)
     # Their engines have removed the guests; the databases, which only a purge takes,
     # still have the servers.
     return 1 if failed or (fault and not options.purge) else 0
+
+
+def _finish_only(entries: list[dict[str, Any]], undoing: undo.Undo, purge: bool) -> int:
+    """Of a machine where only that is left which stays."""
+    print("there is nothing to take back" + ("" if purge else " without --purge"))
+    if purge:
+        undoing.finish()
+        _tell_of_python(entries)
+    return 0
+
+
+def _tell_of_python(entries: list[dict[str, Any]]) -> None:
+    names = {
+        name
+        for entry in entries
+        if entry["kind"] == "python"
+        for name in entry["names"]
+    }
+    if names:
+        print("Python, which deploy/up had installed, stays: deploy/down runs on it.")
+        print(f"Remove it with: apt-get purge {' '.join(sorted(names))}")
 
 
 def _options() -> argparse.Namespace:

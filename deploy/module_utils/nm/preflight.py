@@ -38,13 +38,18 @@ def check(deploy: Path, inventory: Path, extra_vars: Iterable[str]) -> list[str]
             value: name for name, value in numbers.items() if name.endswith("_port")
         }
         faults += check_ports(wanted, ports.listeners(set(wanted)))
-    if not manifest.entries():
+    if not has_begun():
         faults += [
             *_check_open_vswitch(),
             *ranges.check(values, ranges.uses()),
             *mirrors.check(),
         ]
     return faults
+
+
+def has_begun() -> bool:
+    """Whether a deployment has made anything here, beyond a Python to run with."""
+    return any(entry["kind"] != "python" for entry in manifest.entries())
 
 
 def check_system(distribution: tuple[str, str]) -> list[str]:
@@ -83,7 +88,7 @@ def _check_root(uid: int) -> list[str]:
 
 
 def _check_disk(required_gb: int) -> list[str]:
-    if manifest.entries():
+    if has_begun():
         return []  # what it takes, it has taken already
     path = paths.STATE
     while not path.exists():
@@ -107,7 +112,7 @@ def _check_hostname(name: str) -> list[str]:
 
 def _check_bridges() -> list[str]:
     """A br-int or br-ex that is none of ours: another cloud lives here."""
-    if manifest.entries():
+    if has_begun():
         return []
     return [
         f"there is a network interface {name} already, which the cloud's network "
