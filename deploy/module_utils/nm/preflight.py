@@ -10,7 +10,7 @@ import subprocess
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from . import detect, manifest, mirrors, paths, ports, ranges, variables
+from . import adopted, detect, manifest, mirrors, paths, ports, ranges, variables
 
 # Distribution and version on which the whole has been proved.
 SUPPORTED = {("debian", "12")}
@@ -41,6 +41,7 @@ def check(deploy: Path, inventory: Path, extra_vars: Iterable[str]) -> list[str]
     if not has_begun():
         faults += [
             *_check_open_vswitch(),
+            *adopted.check(values),
             *ranges.check(values, ranges.uses()),
             *mirrors.check(),
         ]

@@ -13,5 +13,6 @@ for folder in (
     "cli",
     "roles/network/files",
     "roles/compute-libvirt/files",
+    "roles/compute-lxd/files",
 ):
     sys.path.insert(0, str(DEPLOY / folder))
