@@ -264,6 +264,9 @@ class ServiceSet:
 
     def _directories(self, service: Service) -> bool:
         changed = files.ensure_directory(paths.LOG)
+        if service.user != "root":
+            # Before the folder itself: a killed run begins with it again.
+            files.hand_over(service.state, service.user, service.effective_group)
         for entry in service.directories:
             changed |= files.ensure_directory(
                 entry["path"], int(entry["mode"], 8), entry["owner"], entry["group"]
