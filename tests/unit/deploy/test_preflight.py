@@ -76,6 +76,19 @@ def test_the_best_default_route_counts(tmp_path: Path) -> None:
     assert detect.outer_interface(path) == ""
 
 
+def test_ports_of_the_command_line_and_none_that_nobody_opens(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: set[int] = set()
+    monkeypatch.setattr(preflight.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(preflight, "has_begun", lambda: True)
+    monkeypatch.setattr(ports, "listeners", lambda wanted: asked.update(wanted) or [])
+    inventory = DEPLOY / "inventories" / "all-in-one"
+    preflight.check(DEPLOY, inventory, ['{"compute_port": 18774}'])
+    assert {18774, 9696} <= asked
+    assert not {8774, 6641, 6642} & asked
+
+
 @pytest.mark.parametrize("begun", [False, True])
 def test_ranges_are_looked_at_before_the_first_deployment(
     begun: bool, monkeypatch: pytest.MonkeyPatch

@@ -45,6 +45,35 @@ def test_plain_values_of_the_inventory_and_of_the_command_line(
 
 
 @pytest.mark.parametrize(
+    "argument",
+    [
+        "compute_port=1 name='a b'",
+        '{"compute_port": 1, "name": "a b", "listed": [3]}',
+        "{compute_port: 1, name: 'a b', listed: [3]}",
+        "@vars.json",
+        "@vars.yml",
+    ],
+)
+def test_all_that_ansible_takes(inventory: Path, argument: str) -> None:
+    (inventory / "vars.json").write_text('{"compute_port": 1, "name": "a b"}')
+    (inventory / "vars.yml").write_text("compute_port: 1\nname: a b\n")
+    values = variables.read(inventory, inventory, [argument])
+    assert values["compute_port"] == "1"
+    assert values["name"] == "a b"
+
+
+@pytest.mark.parametrize("argument", ["@absent", "x='", "[1]", "{", "image_port"])
+def test_what_says_nothing_changes_nothing(inventory: Path, argument: str) -> None:
+    before = variables.read(inventory, inventory, [])
+    assert variables.read(inventory, inventory, [argument]) == before
+
+
+def test_a_template_is_not_known(inventory: Path) -> None:
+    values = variables.read(inventory, inventory, ["image_port={{x}}"])
+    assert "image_port" not in values
+
+
+@pytest.mark.parametrize(
     "path", sorted((INVENTORY / "group_vars" / "all").glob("*.yml"))
 )
 def test_what_is_read_is_what_yaml_says(path: Path) -> None:
