@@ -100,3 +100,11 @@ def test_ranges_are_looked_at_before_the_first_deployment(
     monkeypatch.setattr(ranges, "uses", lambda: [gateway])
     faults = preflight.check(DEPLOY, DEPLOY / "inventories" / "all-in-one", [])
     assert any("10.21.0.1" in fault for fault in faults) is not begun
+
+
+def test_the_documentation_says_which_systems_are_supported() -> None:
+    text = (DEPLOY.parent / "doc/source/admin/deploy.rst").read_text()
+    for name, version in preflight.SUPPORTED:
+        assert f"{name.capitalize()} {version}" in text
+    refused = preflight.check_system(("debian", "13"))
+    assert ("Debian 13 is refused" in text) is bool(refused)
