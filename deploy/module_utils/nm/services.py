@@ -187,11 +187,16 @@ class ServiceSet:
     def _await_other(self, service: Service, need: str) -> None:
         """Wait for a need that an earlier call has started, if it is of this machine.
 
-        :raises ServiceError: it does not become ready.
+        :raises ServiceError: it does not become ready, or another machine's won't do.
         """
         try:
             entry = json.loads((paths.SERVICES / f"{need}.json").read_text())
         except FileNotFoundError:
+            if need in service.local:
+                raise ServiceError(
+                    f"{service.name} needs {need} on its own machine, which has none: "
+                    "is it in that role's group of the inventory?"
+                ) from None
             return  # it belongs to another machine
         other = table.service(entry.pop("name"), entry)
         if not self._answers(other, self._backend.state(need)):

@@ -33,6 +33,7 @@ class Service:
     extra_groups: tuple[str, ...] = ()
     environment: Mapping[str, str] = dataclasses.field(default_factory=dict)
     needs: tuple[str, ...] = ()
+    local: tuple[str, ...] = ()
     capabilities: tuple[str, ...] = ()
     bounding: tuple[str, ...] | None = None
     ready: tuple[Mapping[str, Any], ...] = ()
@@ -70,6 +71,7 @@ class Service:
 _TUPLES = (
     "extra_groups",
     "needs",
+    "local",
     "capabilities",
     "config",
     "writable",
@@ -113,6 +115,8 @@ def service(name: str, entry: Mapping[str, Any]) -> Service:
     for field in _TUPLES:
         value = values.get(field, ())
         values[field] = (value,) if isinstance(value, str) else tuple(value)
+    if far := sorted(set(values["local"]) - set(values["needs"])):
+        faults.append(f"local, but not needed: {', '.join(far)}")
     if "bounding" in values:
         values["bounding"] = tuple(values["bounding"])
         if values.get("user", "root") != "root":

@@ -11,7 +11,7 @@ DEPLOY = Path(__file__).resolve().parents[3] / "deploy"
 for folder in (
     "module_utils",
     "cli",
-    "roles/network/files",
+    "roles/chassis/files",
     "roles/compute-libvirt/files",
     "roles/compute-lxd/files",
 ):

@@ -227,6 +227,17 @@ def test_what_an_earlier_call_started_is_waited_for(tmp_path: Path) -> None:
     assert diary.entries[-1] == ("start", "api")
 
 
+def test_a_need_of_another_machine_is_no_fault_unless_it_must_be_here() -> None:
+    far = _service("api", needs=["bus"])
+    outcomes = services.ServiceSet(Diary(), [far]).ensure()
+    assert _actions(outcomes) == {"api": "started"}
+    here = _service("compute", needs=["switch"], local=["switch"])
+    diary = Diary()
+    with pytest.raises(ServiceError, match="compute needs switch on its own machine"):
+        services.ServiceSet(diary, [here]).ensure()
+    assert diary.entries == []
+
+
 def test_one_that_keeps_ending_is_found_out_without_a_check() -> None:
     class Restless(Diary):
         """Each look at the service finds another process."""

@@ -27,6 +27,12 @@ def test_all_faults_at_once() -> None:
         assert part in message
 
 
+def test_what_must_be_of_the_same_machine_is_needed() -> None:
+    assert _service(needs=["a", "b"], local=["a"]).local == ("a",)
+    with pytest.raises(table.TableError, match="not needed: c"):
+        _service(needs=["a"], local=["a", "c"])
+
+
 def test_a_record_of_a_service_reads_back() -> None:
     service = _service(needs=["a"], ready={"kind": "tcp", "port": 1}, hide_kvm="True")
     entry = service.as_dict()
