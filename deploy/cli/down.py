@@ -18,6 +18,7 @@ sys.dont_write_bytecode = True
 from nm import backend, command, manifest, paths, undo  # noqa: E402
 
 _LOCK = Path("/run/nova-multi-deploy.lock")
+_CLOUDS = "/etc/openstack/clouds.yaml"
 _UNFIT = 2
 
 
@@ -38,12 +39,42 @@ def main() -> int:
         return 0
     undoing = undo.Undo(options.purge)
     doomed = [entry for entry in entries if not undoing.is_kept(entry)]
+    if not doomed:
+        return _finish_only(entries, undoing, options.purge)
     _announce(doomed, options.purge)
     if not options.yes and not _confirmed():
         print("nothing was changed")
         return 1
-    _remove_guests()
-    return _take_back(entries, undoing)
+    fault = _remove_guests(entries)
+    failed = _take_back(entries, undoing)
+    if options.purge:
+        _tell_of_python(entries)
+    if fault:
+        print(f"servers could not be deleted through Nova: {fault}", file=sys.stderr)
+    # Their engines have removed the guests; the databases, which only a purge takes,
+    # still have the servers.
+    return 1 if failed or (fault and not options.purge) else 0
+
+
+def _finish_only(entries: list[dict[str, Any]], undoing: undo.Undo, purge: bool) -> int:
+    """Of a machine where only that is left which stays."""
+    print("there is nothing to take back" + ("" if purge else " without --purge"))
+    if purge:
+        undoing.finish()
+        _tell_of_python(entries)
+    return 0
+
+
+def _tell_of_python(entries: list[dict[str, Any]]) -> None:
+    names = {
+        name
+        for entry in entries
+        if entry["kind"] == "python"
+        for name in entry["names"]
+    }
+    if names:
+        print("Python, which deploy/up had installed, stays: deploy/down runs on it.")
+        print(f"Remove it with: apt-get purge {' '.join(sorted(names))}")
 
 
 def _options() -> argparse.Namespace:
@@ -81,19 +112,24 @@ def _confirmed() -> bool:
         return False
 
 
-def _remove_guests() -> None:
-    """Have Nova delete all servers while it still can, so that engines are empty."""
+def _remove_guests(entries: list[dict[str, Any]]) -> str | None:
+    """Have Nova delete all servers while it still can, so that engines are empty.
+
+    :returns: why it could not. A cloud that never was whole has no servers.
+    """
     python = paths.ROOT / "venv/bin/python"
     script = DEPLOY / "cli/delete_servers.py"
-    if not python.exists():
-        return
+    if not python.exists() or all(entry.get("path") != _CLOUDS for entry in entries):
+        return None
     try:
         print(command.run([str(python), str(script)], timeout=180), end="")
     except command.CommandError as error:
-        print(f"servers could not be deleted through Nova: {error}", file=sys.stderr)
+        return str(error)
+    return None
 
 
-def _take_back(entries: list[dict[str, Any]], undoing: undo.Undo) -> int:
+def _take_back(entries: list[dict[str, Any]], undoing: undo.Undo) -> bool:
+    """Undo all that does not stay; say whether something could not be."""
     remaining: list[dict[str, Any]] = []
     faults = []
     total = sum(not undoing.is_kept(entry) for entry in entries)
@@ -120,7 +156,7 @@ def _take_back(entries: list[dict[str, Any]], undoing: undo.Undo) -> int:
         manifest.rewrite(list(reversed(remaining)))
     for fault in faults:
         print(f"could not take back: {fault}", file=sys.stderr)
-    return 1 if faults else 0
+    return bool(faults)
 
 
 def in_order(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:

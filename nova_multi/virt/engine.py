@@ -202,7 +202,8 @@ class EngineInfo:
     :ivar storage: storage driver or pool driver.
     :ivar disk_limits: whether ``ContainerSpec.disk_gb`` is enforced.
     :ivar disk_total_gb: size of the storage that holds guests, in GiB.
-    :ivar disk_free_gb: free part of it.
+    :ivar disk_free_gb: free part of it, and no more than is free around it where it
+        is a file that grows.
     :ivar settings: what an operator wants to be told (id maps, cgroup version ...).
     """
 

@@ -129,7 +129,7 @@ def _service(process: Path) -> str | None:
     return None
 
 
-def test_a_route_and_a_rule_taken_away_are_put_back() -> None:
+def test_routes_and_a_rule_taken_away_are_put_back() -> None:
     def chassis(verb: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             ["python3", str(CHASSIS.with_suffix(".py")), verb, str(CHASSIS)],
@@ -141,12 +141,15 @@ def test_a_route_and_a_rule_taken_away_are_put_back() -> None:
     wanted = json.loads(CHASSIS.read_text())
     network, table = wanted["unreachable"][0], wanted["table"]
     assert chassis("check").returncode == 0
+    bridge = wanted["bridges"][0]["name"]
     subprocess.run(["ip", "route", "del", "unreachable", network], check=True)
+    subprocess.run(["ip", "route", "del", network, "dev", bridge], check=True)
     subprocess.run(["nft", "flush", "table", "ip", table], check=True)
     assert chassis("check").returncode == 1
     applied = chassis("apply")
     assert applied.returncode == 0
     assert applied.stdout.splitlines() == [
+        f"route {network} of {bridge}",
         f"route unreachable {network}",
         "packet filter rules",
     ]

@@ -14,6 +14,8 @@ from typing import Any
 
 from . import manifest, paths
 
+_ROOT = 0
+
 
 def ensure_directory(
     path: Path | str, mode: int = 0o755, owner: str = "root", group: str = "root"
@@ -33,6 +35,19 @@ def ensure_directory(
     if not path.is_dir():
         raise NotADirectoryError(f"{path} is there and is no directory")
     return _ensure_attributes(path, mode, owner, group) or changed
+
+
+def hand_over(folder: Path, owner: str, group: str) -> None:
+    """Give root's files in a folder of root's to another user, not those further below.
+
+    Of a service that gets a user of its own: what it made as root is still its own.
+    """
+    if not folder.is_dir() or folder.stat().st_uid != _ROOT:
+        return
+    for path in folder.iterdir():
+        status = path.lstat()
+        if stat.S_ISREG(status.st_mode) and status.st_uid == _ROOT:
+            os.chown(path, _uid(owner), _gid(group), follow_symlinks=False)
 
 
 def ensure_file(

@@ -4,24 +4,29 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import socket
 import subprocess
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from . import detect, manifest, mirrors, paths, ports
+from . import adopted, detect, manifest, mirrors, paths, ports, ranges, variables
 
 # Distribution and version on which the whole has been proved.
 SUPPORTED = {("debian", "12")}
 
-_SCALAR = re.compile(r"^([a-z][a-z0-9_]*): *([0-9]+)$", re.MULTILINE)
+# OVN's databases listen there only for other machines; on one, sockets do.
+_BETWEEN_MACHINES = ("ovn_nb_port", "ovn_sb_port")
 
 
 def check(deploy: Path, inventory: Path, extra_vars: Iterable[str]) -> list[str]:
     """All faults of this machine at once; none if the deployment can begin."""
-    numbers = variables(inventory, extra_vars)
+    values = variables.read(deploy, inventory, extra_vars)
+    numbers = {
+        "required_memory_mb": 0,
+        "required_disk_gb": 0,
+        **variables.numbers(values),
+    }
     faults = [
         *_check_root(os.geteuid()),
         *check_system(detect.distribution()),
@@ -33,29 +38,24 @@ def check(deploy: Path, inventory: Path, extra_vars: Iterable[str]) -> list[str]
     if os.geteuid() == 0:
         # Only root sees whose the ports are.
         wanted = {
-            value: name for name, value in numbers.items() if name.endswith("_port")
+            value: name
+            for name, value in numbers.items()
+            if name.endswith("_port") and name not in _BETWEEN_MACHINES
         }
         faults += check_ports(wanted, ports.listeners(set(wanted)))
-    if not manifest.entries():
-        faults += [*_check_open_vswitch(), *mirrors.check()]
+    if not has_begun():
+        faults += [
+            *_check_open_vswitch(),
+            *adopted.check(values),
+            *ranges.check(values, ranges.uses()),
+            *mirrors.check(),
+        ]
     return faults
 
 
-def variables(inventory: Path, extra_vars: Iterable[str]) -> dict[str, int]:
-    """The inventory's plain numbers.
-
-    Without a YAML parser, which a bare Debian does not have: a number in a line of its
-    own is all that is looked for.
-    """
-    numbers: dict[str, int] = {"required_memory_mb": 0, "required_disk_gb": 0}
-    for path in sorted((inventory / "group_vars" / "all").glob("*.yml")):
-        for name, value in _SCALAR.findall(path.read_text()):
-            numbers[name] = int(value)
-    for assignment in extra_vars:
-        name, _, value = assignment.partition("=")
-        if value.isdigit():
-            numbers[name] = int(value)
-    return numbers
+def has_begun() -> bool:
+    """Whether a deployment has made anything here, beyond a Python to run with."""
+    return any(entry["kind"] != "python" for entry in manifest.entries())
 
 
 def check_system(distribution: tuple[str, str]) -> list[str]:
@@ -94,7 +94,7 @@ def _check_root(uid: int) -> list[str]:
 
 
 def _check_disk(required_gb: int) -> list[str]:
-    if manifest.entries():
+    if has_begun():
         return []  # what it takes, it has taken already
     path = paths.STATE
     while not path.exists():
@@ -118,7 +118,7 @@ def _check_hostname(name: str) -> list[str]:
 
 def _check_bridges() -> list[str]:
     """A br-int or br-ex that is none of ours: another cloud lives here."""
-    if manifest.entries():
+    if has_begun():
         return []
     return [
         f"there is a network interface {name} already, which the cloud's network "

@@ -132,7 +132,7 @@ def _mark(pid: int) -> str:
     Machines in containers beside this one have services of the same names: what lives
     in another process namespace is theirs.
     """
-    if _namespace(str(pid)) != _namespace("self"):
+    if not is_here(pid):
         return ""
     prefix = f"{units.MARK}=".encode()
     try:
@@ -145,9 +145,14 @@ def _mark(pid: int) -> str:
     return ""
 
 
-def _namespace(pid: str) -> str:
+def is_here(pid: int, proc: Path = Path("/proc")) -> bool:
+    """Whether a process is this machine's, and not that of a container on it."""
+    return _namespace(proc / str(pid)) == _namespace(proc / "self")
+
+
+def _namespace(process: Path) -> str:
     try:
-        return os.readlink(f"/proc/{pid}/ns/pid")
+        return os.readlink(process / "ns/pid")
     except OSError:
         return ""
 

@@ -187,11 +187,16 @@ class ServiceSet:
     def _await_other(self, service: Service, need: str) -> None:
         """Wait for a need that an earlier call has started, if it is of this machine.
 
-        :raises ServiceError: it does not become ready.
+        :raises ServiceError: it does not become ready, or another machine's won't do.
         """
         try:
             entry = json.loads((paths.SERVICES / f"{need}.json").read_text())
         except FileNotFoundError:
+            if need in service.local:
+                raise ServiceError(
+                    f"{service.name} needs {need} on its own machine, which has none: "
+                    "is it in that role's group of the inventory?"
+                ) from None
             return  # it belongs to another machine
         other = table.service(entry.pop("name"), entry)
         if not self._answers(other, self._backend.state(need)):
@@ -264,6 +269,9 @@ class ServiceSet:
 
     def _directories(self, service: Service) -> bool:
         changed = files.ensure_directory(paths.LOG)
+        if service.user != "root":
+            # Before the folder itself: a killed run begins with it again.
+            files.hand_over(service.state, service.user, service.effective_group)
         for entry in service.directories:
             changed |= files.ensure_directory(
                 entry["path"], int(entry["mode"], 8), entry["owner"], entry["group"]

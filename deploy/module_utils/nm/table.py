@@ -33,7 +33,9 @@ class Service:
     extra_groups: tuple[str, ...] = ()
     environment: Mapping[str, str] = dataclasses.field(default_factory=dict)
     needs: tuple[str, ...] = ()
+    local: tuple[str, ...] = ()
     capabilities: tuple[str, ...] = ()
+    bounding: tuple[str, ...] | None = None
     ready: tuple[Mapping[str, Any], ...] = ()
     ready_timeout: float = 120
     stop_timeout: float = 30
@@ -69,6 +71,7 @@ class Service:
 _TUPLES = (
     "extra_groups",
     "needs",
+    "local",
     "capabilities",
     "config",
     "writable",
@@ -112,6 +115,12 @@ def service(name: str, entry: Mapping[str, Any]) -> Service:
     for field in _TUPLES:
         value = values.get(field, ())
         values[field] = (value,) if isinstance(value, str) else tuple(value)
+    if far := sorted(set(values["local"]) - set(values["needs"])):
+        faults.append(f"local, but not needed: {', '.join(far)}")
+    if "bounding" in values:
+        values["bounding"] = tuple(values["bounding"])
+        if values.get("user", "root") != "root":
+            faults.append("bounding is for root; others have their capabilities")
     values["environment"] = {
         key: str(value) for key, value in (values.get("environment") or {}).items()
     }

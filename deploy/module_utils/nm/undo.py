@@ -15,6 +15,7 @@ Kinds, with their arguments:
     user, group name            removed
     membership  user, group     taken out of the group again
     packages    names           removed and purged, only with --purge
+    python      names           stays: it runs deploy/down, which says how to remove it
     disabled_units names        nothing without --purge: with it they go anyway
 """
 
@@ -52,6 +53,8 @@ class Undo:
 
     def is_kept(self, entry: Mapping[str, Any]) -> bool:
         """Whether an entry outlives a run without --purge."""
+        if entry["kind"] == "python":
+            return True
         if self._purge:
             return False
         if entry["kind"] in ("packages", "disabled_units", "user", "group"):

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterable
 
 from . import paths
 from .table import Service
@@ -94,14 +95,17 @@ def _hardening(service: Service) -> list[str]:
     if service.hide_kvm:
         lines.append(f"BindReadOnlyPaths={HIDDEN_DEVICE}:/dev/kvm")
     if service.capabilities:
-        lines.append(f"AmbientCapabilities={_capabilities(service)}")
+        lines.append(f"AmbientCapabilities={_capabilities(service.capabilities)}")
     if service.user == "root":
         # A root service of the table has to change the machine: its engine's
         # namespaces, mounts and devices. Little can be kept from it.
         if service.protect != "off":
             lines.append(f"ProtectSystem={_protect_root(service)}")
+            lines += ["NoNewPrivileges=yes", "PrivateTmp=yes"]
+        if service.bounding is not None:
+            lines.append(f"CapabilityBoundingSet={_capabilities(service.bounding)}")
         return lines
-    lines.append(f"CapabilityBoundingSet={_capabilities(service)}".rstrip())
+    lines.append(f"CapabilityBoundingSet={_capabilities(service.capabilities)}")
     if service.protect == "off":
         return lines
     writable = [str(paths.LOG), f"-{paths.RUN}", f"-{service.state}", *service.writable]
@@ -131,12 +135,17 @@ def _protect_root(service: Service) -> str:
     return "full" if service.protect == "strict" else service.protect
 
 
-def _capabilities(service: Service) -> str:
-    return " ".join(f"CAP_{name}" for name in _capability_names(service))
+def _capabilities(names: Iterable[str]) -> str:
+    return " ".join(f"CAP_{name}" for name in _plain(names))
 
 
-def _capability_names(service: Service) -> list[str]:
-    return [name.upper().removeprefix("CAP_") for name in service.capabilities]
+def _only(names: Iterable[str]) -> str:
+    """As setpriv takes them: these capabilities and no others."""
+    return ",".join(["-all", *(f"+{name.lower()}" for name in _plain(names))])
+
+
+def _plain(names: Iterable[str]) -> list[str]:
+    return [name.upper().removeprefix("CAP_") for name in names]
 
 
 def launcher(service: Service) -> str:
@@ -174,10 +183,15 @@ def launcher(service: Service) -> str:
 
 
 def _privileges(service: Service) -> list[str]:
-    if service.user == "root" and service.effective_group == "root":
-        return []
-    arguments = [
-        "setpriv",
+    arguments = ["setpriv"]
+    if service.user == "root":
+        if service.protect != "off":
+            arguments.append("--no-new-privs")
+        if service.bounding is not None:
+            arguments.append(f"--bounding-set={_only(service.bounding)}")
+        if service.effective_group == "root":
+            return [*arguments, "--"] if arguments[1:] else []
+    arguments += [
         f"--reuid={service.user}",
         f"--regid={service.effective_group}",
     ]
@@ -188,8 +202,7 @@ def _privileges(service: Service) -> list[str]:
         arguments.append("--init-groups")
     if service.user == "root":
         return [*arguments, "--"]
-    names = [f"+{name.lower()}" for name in _capability_names(service)]
-    kept = ",".join(["-all", *names])
+    kept = _only(service.capabilities)
     arguments += [
         f"--inh-caps={kept}",
         f"--ambient-caps={kept}",

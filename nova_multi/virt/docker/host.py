@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping
 from typing import Any
 
+from nova_multi.virt import storage
 from nova_multi.virt.docker import mapping
 from nova_multi.virt.engine import EngineInfo
 
@@ -32,26 +32,11 @@ def may_limit_disks(info: Mapping[str, Any]) -> bool:
     return info["Driver"] in ("btrfs", "zfs", "overlay2")
 
 
-def disk_space(path: str) -> tuple[int, int]:
-    """Size and free part in bytes of the file system that holds ``path``.
-
-    The daemon's own folder is closed to the compute's user; the nearest open one above
-    it tells the same unless a mount lies between.
-    """
-    while True:
-        try:
-            found = os.statvfs(path)
-        except (PermissionError, FileNotFoundError):
-            if path == "/":
-                raise
-            path = os.path.dirname(path)
-            continue
-        return found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize
-
-
 def engine_info(info: Mapping[str, Any], *, disk_limits: bool) -> EngineInfo:
     """The daemon's answer as our values."""
-    total, free = disk_space(info["DockerRootDir"])
+    folder = info["DockerRootDir"]
+    total, inside = storage.space(folder)
+    free = min(inside, storage.free_around(storage.backing_file(folder)))
     root = guest_root(info)
     return EngineInfo(
         name="docker",
@@ -59,7 +44,7 @@ def engine_info(info: Mapping[str, Any], *, disk_limits: bool) -> EngineInfo:
         storage=info["Driver"],
         disk_limits=disk_limits,
         disk_total_gb=total // _GIB,
-        disk_free_gb=free // _GIB,
+        disk_free_gb=int(free // _GIB),
         settings={
             "version": info["ServerVersion"],
             "data root": info["DockerRootDir"],

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from nova_multi.virt import storage
 from nova_multi.virt.engine import EngineInfo
 
 #: Pool drivers that enforce the size of a root file system.
@@ -31,6 +32,13 @@ def cgroup_version() -> int:
     return 2 if os.path.exists("/sys/fs/cgroup/cgroup.controllers") else 1
 
 
+def backing_file(pool: dict[str, Any]) -> str | None:
+    """The file in which a pool on a loop device lies."""
+    source = str(pool.get("config", {}).get("source", ""))
+    on_file = source.startswith("/") and not source.startswith("/dev/")
+    return source if on_file and pool["driver"] in LIMITING_POOLS else None
+
+
 def engine_info(
     name: str,
     server: dict[str, Any],
@@ -41,6 +49,10 @@ def engine_info(
     isolated: bool,
 ) -> EngineInfo:
     """From LXD's description of itself, of the pool, and of the pool's space."""
+    free = min(
+        space["total"] - space.get("used", 0),
+        storage.free_around(backing_file(pool)),
+    )
     features = server["environment"].get("kernel_features", {})
     return EngineInfo(
         name=name,
@@ -48,7 +60,7 @@ def engine_info(
         storage=pool["driver"],
         disk_limits=pool["driver"] in LIMITING_POOLS,
         disk_total_gb=space["total"] // _GIB,
-        disk_free_gb=(space["total"] - space.get("used", 0)) // _GIB,
+        disk_free_gb=int(free // _GIB),
         settings={
             "LXD": server["environment"]["server_version"],
             "project": project,

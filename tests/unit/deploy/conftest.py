@@ -8,5 +8,11 @@ from pathlib import Path
 
 DEPLOY = Path(__file__).resolve().parents[3] / "deploy"
 
-for folder in ("module_utils", "cli", "roles/network/files"):
+for folder in (
+    "module_utils",
+    "cli",
+    "roles/chassis/files",
+    "roles/compute-libvirt/files",
+    "roles/compute-lxd/files",
+):
     sys.path.insert(0, str(DEPLOY / folder))

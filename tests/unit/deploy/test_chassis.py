@@ -36,6 +36,7 @@ class Machine:
                     }
                 ]
             ),
+            "route show dev br-ex": lambda: json.dumps([{"dst": "172.24.4.0/24"}]),
             "route show": lambda: json.dumps([{"dst": "172.24.4.0/24"}]),
             "list table": lambda: "table ip nova_multi {}",
         }
@@ -102,6 +103,20 @@ def test_a_route_taken_away_is_put_back(
     ]
     found[0].repair()
     assert "ip route replace unreachable 172.24.4.0/24" in machine.ran[-1]
+
+
+def test_the_route_to_floating_addresses_is_put_back(
+    machine: Machine, wanted: dict[str, object]
+) -> None:
+    """It is the kernel's own: with its address still there nobody makes it again."""
+    machine.answers["route show dev br-ex"] = lambda: "[]"
+    found = list(chassis.Chassis(wanted).differences())
+    assert [difference.what for difference in found] == ["route 172.24.4.0/24 of br-ex"]
+    found[0].repair()
+    assert machine.ran[-1] == (
+        "ip route replace 172.24.4.0/24 dev br-ex proto kernel scope link "
+        "src 172.24.4.1"
+    )
 
 
 def test_rules_that_are_listed_otherwise_are_loaded_again(

@@ -9,6 +9,8 @@ import pytest
 import yaml
 from nm import undo
 
+from tests.unit.deploy.conftest import DEPLOY
+
 
 def test_services_go_first_and_commands_while_their_service_still_runs() -> None:
     entries = [
@@ -46,6 +48,86 @@ def test_a_file_that_was_not_there_before_goes(tmp_path: Path) -> None:
     path.write_text("ours")
     undo.Undo(purge=True)({"kind": "file", "path": str(path)})
     assert not path.exists()
+
+
+class Undoing:
+    """Undoes all but what is named `stuck`."""
+
+    def __init__(self, purge: bool) -> None:
+        self.purge = purge
+
+    def is_kept(self, entry: dict[str, object]) -> bool:
+        return False
+
+    def __call__(self, entry: dict[str, object]) -> None:
+        if entry.get("name") == "stuck":
+            raise OSError("stuck")
+
+    def finish(self) -> None:
+        pass
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, object]]:
+    """What its manifest holds; Nova deletes no server."""
+
+    def refuse(*_: object, **__: object) -> str:
+        raise down.command.CommandError("no token")
+
+    entries: list[dict[str, object]] = [{"kind": "clouds", "path": down._CLOUDS}]
+    (tmp_path / "venv/bin").mkdir(parents=True)
+    (tmp_path / "venv/bin/python").touch()
+    monkeypatch.setattr(down.paths, "ROOT", tmp_path)
+    monkeypatch.setattr(down.paths, "MANIFEST", tmp_path / "gone" / "manifest")
+    monkeypatch.setattr(down.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(down, "_LOCK", tmp_path / "lock")
+    monkeypatch.setattr(down.manifest, "entries", lambda: entries)
+    monkeypatch.setattr(down.undo, "Undo", Undoing)
+    monkeypatch.setattr(down.command, "run", refuse)
+    return entries
+
+
+def _down(monkeypatch: pytest.MonkeyPatch, *options: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["down", "--yes", *options])
+    return down.main()
+
+
+def test_servers_that_stay_in_the_databases_are_a_fault(
+    machine: list[dict[str, object]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert _down(monkeypatch) == 1
+    assert "no token" in capsys.readouterr().err
+    # The databases go too.
+    assert _down(monkeypatch, "--purge") == 0
+    machine.append({"kind": "command", "name": "stuck"})
+    assert _down(monkeypatch, "--purge") == 1
+
+
+def test_a_cloud_that_never_was_whole_has_no_servers(
+    machine: list[dict[str, object]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine[:] = [{"kind": "tree", "path": "/x"}]
+    assert _down(monkeypatch) == 0
+
+
+def test_guests_of_libvirt_are_taken_back_before_it_stops() -> None:
+    """As those of the other engines: QEMU would go on without its daemon."""
+    tasks = yaml.safe_load(
+        (DEPLOY / "roles/compute-libvirt/tasks/configure.yml").read_text()
+    )
+    (entry,) = [
+        e for task in tasks for e in task.get("manifest", {"entries": []})["entries"]
+    ]
+    services = [{"kind": "service", "name": n} for n in ("libvirtd", "compute-libvirt")]
+    ordered = down.in_order([entry, *services])
+    assert [e.get("name", "guests") for e in ordered] == [
+        "compute-libvirt",
+        "guests",
+        "libvirtd",
+    ]
+    assert entry["undo"][1].endswith("/libvirt_guests.py")
 
 
 @pytest.fixture

@@ -38,6 +38,13 @@ def test_a_service_has_a_role_and_needs_what_there_is(name: str) -> None:
     assert set(service.get("needs", ())) <= set(SERVICES)
 
 
+@pytest.mark.parametrize("name", SERVICES)
+def test_root_is_bounded_where_it_need_not_change_the_machine(name: str) -> None:
+    service = SERVICES[name]
+    if service.get("user", "root") == "root" and service.get("protect") != "off":
+        assert "bounding" in service
+
+
 @pytest.mark.parametrize("group", GROUPS)
 def test_a_group_has_a_role_that_is_run(group: str) -> None:
     assert (DEPLOY / "roles" / group / "tasks" / "main.yml").exists()

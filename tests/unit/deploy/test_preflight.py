@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+from ipaddress import IPv4Network
 from pathlib import Path
 
 import pytest
-from nm import detect, ports, preflight
+from nm import detect, ports, preflight, ranges
+
+from tests.unit.deploy.conftest import DEPLOY
 
 _TCP = """\
   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
@@ -52,17 +55,6 @@ def test_memory() -> None:
     assert "4096" in fault
 
 
-def test_numbers_of_the_inventory_and_of_the_command_line(tmp_path: Path) -> None:
-    folder = tmp_path / "group_vars" / "all"
-    folder.mkdir(parents=True)
-    (folder / "ports.yml").write_text(
-        "# compute_port: 1\ncompute_port: 8774\nimage_port: 9292\nname: x\n"
-    )
-    numbers = preflight.variables(tmp_path, ["image_port=19292", "x=y"])
-    assert numbers["compute_port"] == 8774
-    assert numbers["image_port"] == 19292
-
-
 def test_os_release(tmp_path: Path) -> None:
     path = tmp_path / "os-release"
     path.write_text('NAME="Debian"\nID=debian\nVERSION_ID="12"\n')
@@ -82,3 +74,37 @@ def test_the_best_default_route_counts(tmp_path: Path) -> None:
     assert detect.outer_interface(path) == "eth0"
     path.write_text(header)
     assert detect.outer_interface(path) == ""
+
+
+def test_ports_of_the_command_line_and_none_that_nobody_opens(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: set[int] = set()
+    monkeypatch.setattr(preflight.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(preflight, "has_begun", lambda: True)
+    monkeypatch.setattr(ports, "listeners", lambda wanted: asked.update(wanted) or [])
+    inventory = DEPLOY / "inventories" / "all-in-one"
+    preflight.check(DEPLOY, inventory, ['{"compute_port": 18774}'])
+    assert {18774, 9696} <= asked
+    assert not {8774, 6641, 6642} & asked
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_ranges_are_looked_at_before_the_first_deployment(
+    begun: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entries = [{"kind": "tree", "path": "/x"}] if begun else []
+    gateway = ranges.Use(IPv4Network("10.21.0.1/32"), "the gateway 10.21.0.1")
+    monkeypatch.setattr(preflight.manifest, "entries", lambda: entries)
+    monkeypatch.setattr(preflight.mirrors, "check", lambda: [])
+    monkeypatch.setattr(ranges, "uses", lambda: [gateway])
+    faults = preflight.check(DEPLOY, DEPLOY / "inventories" / "all-in-one", [])
+    assert any("10.21.0.1" in fault for fault in faults) is not begun
+
+
+def test_the_documentation_says_which_systems_are_supported() -> None:
+    text = (DEPLOY.parent / "doc/source/admin/deploy.rst").read_text()
+    for name, version in preflight.SUPPORTED:
+        assert f"{name.capitalize()} {version}" in text
+    refused = preflight.check_system(("debian", "13"))
+    assert ("Debian 13 is refused" in text) is bool(refused)

@@ -168,6 +168,27 @@ def test_a_failure_names_service_log_and_next_step_and_stops_what_needs_it() -> 
     assert ("start", "other") in diary.entries
 
 
+def test_a_service_that_was_roots_gives_its_files_to_its_new_user(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Those in its own folder, and of them root's; nothing that a link leads to."""
+    given: list[Path] = []
+    monkeypatch.setattr(files.os, "chown", lambda path, *_, **__: given.append(path))
+    monkeypatch.setattr(files, "_ROOT", os.getuid())
+    folder = paths.STATE / "db"
+    (folder / "below").mkdir(parents=True)
+    (folder / "below" / "inner").touch()
+    (folder / "data").touch()
+    (folder / ".lock").touch()
+    (folder / "link").symlink_to("data")
+    services.ServiceSet(Diary(), [_service("db", user="ovn")]).ensure()
+    ours = {path for path in given if folder in Path(path).parents}
+    assert ours == {folder / "data", folder / ".lock"}
+    given.clear()
+    services.ServiceSet(Diary(), [_service("db")]).ensure()
+    assert folder / "data" not in given
+
+
 def test_a_circle_is_refused() -> None:
     wanted = [_service("a", needs=["b"]), _service("b", needs=["a"])]
     with pytest.raises(ServiceError, match="a, b"):
@@ -204,6 +225,17 @@ def test_what_an_earlier_call_started_is_waited_for(tmp_path: Path) -> None:
     services.ServiceSet(diary, [_service("api", needs=["slow"])]).ensure()
     timer.join()
     assert diary.entries[-1] == ("start", "api")
+
+
+def test_a_need_of_another_machine_is_no_fault_unless_it_must_be_here() -> None:
+    far = _service("api", needs=["bus"])
+    outcomes = services.ServiceSet(Diary(), [far]).ensure()
+    assert _actions(outcomes) == {"api": "started"}
+    here = _service("compute", needs=["switch"], local=["switch"])
+    diary = Diary()
+    with pytest.raises(ServiceError, match="compute needs switch on its own machine"):
+        services.ServiceSet(diary, [here]).ensure()
+    assert diary.entries == []
 
 
 def test_one_that_keeps_ending_is_found_out_without_a_check() -> None:

@@ -27,6 +27,12 @@ def test_all_faults_at_once() -> None:
         assert part in message
 
 
+def test_what_must_be_of_the_same_machine_is_needed() -> None:
+    assert _service(needs=["a", "b"], local=["a"]).local == ("a",)
+    with pytest.raises(table.TableError, match="not needed: c"):
+        _service(needs=["a"], local=["a", "c"])
+
+
 def test_a_record_of_a_service_reads_back() -> None:
     service = _service(needs=["a"], ready={"kind": "tcp", "port": 1}, hide_kvm="True")
     entry = service.as_dict()
@@ -47,10 +53,54 @@ def test_the_launcher_drops_all_rights_but_the_named() -> None:
     assert words[-1] == "/bin/true"
 
 
+@pytest.mark.parametrize(
+    ("bounding", "setpriv", "unit"),
+    [
+        ([], "-all", ""),
+        (
+            ["NET_ADMIN", "NET_RAW"],
+            "-all,+net_admin,+net_raw",
+            "CAP_NET_ADMIN CAP_NET_RAW",
+        ),
+    ],
+)
+def test_root_has_its_bounding_set_under_either_manager(
+    bounding: list[str], setpriv: str, unit: str
+) -> None:
+    service = _service(bounding=bounding)
+    words = shlex.split(units.launcher(service).splitlines()[-1])
+    assert words == [
+        "exec",
+        "setpriv",
+        "--no-new-privs",
+        f"--bounding-set={setpriv}",
+        "--",
+        "/bin/true",
+    ]
+    lines = units.systemd_unit(service).splitlines()
+    assert f"CapabilityBoundingSet={unit}" in lines
+    for line in ("NoNewPrivileges=yes", "PrivateTmp=yes", "ProtectSystem=full"):
+        assert line in lines
+
+
+def test_an_engines_daemon_keeps_what_it_has() -> None:
+    service = _service(protect="off")
+    assert units.launcher(service).splitlines()[-1] == "exec /bin/true"
+    assert "NoNewPrivileges" not in units.systemd_unit(service)
+
+
+def test_a_bounding_set_is_for_root_and_reads_back() -> None:
+    with pytest.raises(table.TableError, match="bounding is for root"):
+        _service(user="nova", bounding=[])
+    for service in (_service(), _service(bounding=[])):
+        entry = service.as_dict()
+        assert table.service(entry.pop("name"), entry) == service
+
+
 def test_the_launcher_quotes() -> None:
     service = _service(command=["/bin/echo", "a b; $(c)"], environment={"X": "1 'y'"})
     text = units.launcher(service)
-    assert "exec /bin/echo 'a b; $(c)'" in text
+    assert "-- /bin/echo 'a b; $(c)'" in text
     assert shlex.split(text.split("export X=")[1].splitlines()[0]) == ["1 'y'"]
 
 

@@ -218,8 +218,71 @@ class TestFetch:
 def test_times_of_records(servers: ModuleType) -> None:
     # As Nova writes them: created with a zone, launched without.
     begin, end = "2026-11-20T08:00:00Z", "2026-11-20T08:00:03.000000"
-    assert servers._seconds(begin, end) == "3"
-    assert servers._seconds(begin, None) == ""
+    assert servers._seconds(servers._epoch(begin), end) == "3"
+    assert servers._seconds(servers._epoch(begin), None) == ""
+
+
+class Boot:
+    """A server that the scheduler keeps waiting before Nova notes when it was created.
+
+    As on a new cloud: the clock is at 1000 s when it is asked for, Nova notes 1003 s,
+    the script is done at 1008 s, and the server is ACTIVE at 1010 s.
+    """
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.server = SimpleNamespace(
+            id="1",
+            task_state=None,
+            created_at="1970-01-01T00:16:43Z",
+            metadata={},
+            status="ACTIVE",
+        )
+        anything = lambda *_, **__: SimpleNamespace(id="x")  # noqa: E731
+        self.compute = SimpleNamespace(
+            find_flavor=anything,
+            create_server=self.create,
+            get_server=self.get,
+            set_server_metadata=lambda server, **new: server.metadata.update(new),
+            get_server_console_output=lambda _: {"output": "site: ready at 1008\n"},
+        )
+        self.image = SimpleNamespace(find_image=anything)
+        self.network = SimpleNamespace(find_network=anything)
+
+    def create(self, **wanted: Any) -> Any:
+        self.server.metadata = dict(wanted["metadata"])
+        return self.server
+
+    def get(self, number: str) -> Any:
+        self.now = 1010.0
+        return self.server
+
+
+def test_both_times_begin_with_the_request(
+    servers: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What is done in the end is not told as done before it: 10 and 8, not 10 and 5."""
+    boot = Boot()
+    clock = SimpleNamespace(time=lambda: boot.now, monotonic=lambda: boot.now)
+    monkeypatch.setattr(servers, "time", clock)
+    script = tmp_path / "site.sh"
+    script.write_text("#!/bin/sh\n")
+    params = {
+        "timeout": 60,
+        "user_data": str(script),
+        "network": "private",
+        "cloud": "demo",
+    }
+    example = servers.Example(params, None)
+    wanted = {"name": "web", "image": "i", "flavor": "f"}
+    server = example._create(boot, wanted, servers.Row("web"))
+    assert server.metadata[servers.ACTIVE_KEY] == "10.0"
+    assert example._ready_seconds(boot, server) == "8"
+
+
+def test_a_server_that_was_made_before_there_was_an_origin(servers: ModuleType) -> None:
+    server = SimpleNamespace(created_at="1970-01-01T00:16:43Z", metadata={})
+    assert servers._begin(server) == 1003
 
 
 class Compute:

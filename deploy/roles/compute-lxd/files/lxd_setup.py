@@ -7,8 +7,9 @@
     lxd_setup.py undo CONFIG       delete guests, images, project and pool
     lxd_setup.py unmount CONFIG    unmount what an LXD that has ended left behind
 
-Other projects and pools of the same LXD are not looked at. The pool's driver is decided
-once, by trying; with ``dir`` guests have no disk limits.
+Other projects and pools of the same LXD are not looked at, and ones of these names that
+do not carry our mark are neither used nor deleted. The pool's driver is decided once,
+by trying; with ``dir`` guests have no disk limits.
 """
 
 from __future__ import annotations
@@ -17,11 +18,14 @@ import json
 import os
 import subprocess
 import sys
+import urllib.parse
 from pathlib import Path
 from typing import Any, NoReturn
 
 _TIMEOUT = 120
 _IDS_OF_A_GUEST = 65536
+# On the project and on the pool.
+_MARK = {"user.nova-multi": "true"}
 
 
 class SetupError(Exception):
@@ -87,22 +91,64 @@ class Setup:
             "restricted.virtual-machines.lowlevel": "block",
         }
 
-    def _wrong_settings(self) -> dict[str, str]:
+    def _wrong_settings(self, wanted: dict[str, str]) -> dict[str, str]:
         present = self._query(f"/1.0/projects/{self._project}")["config"]
-        wanted = self._project_settings()
         return {key: v for key, v in wanted.items() if present.get(key) != v}
+
+    def _has_project(self) -> bool:
+        return self._project in self._names("projects")
+
+    def _has_pool(self) -> bool:
+        return self._pool in self._names("storage-pools")
+
+    def _is_pool_marked(self) -> bool:
+        config = self._query(f"/1.0/storage-pools/{self._pool}")["config"]
+        return all(config.get(key) == value for key, value in _MARK.items())
+
+    def _is_project_ours(self) -> bool:
+        """Whether it is marked, or has all settings that we gave one without a mark."""
+        return not self._wrong_settings(_MARK) or not self._wrong_settings(
+            self._project_settings()
+        )
+
+    def _is_pool_ours(self, with_project: bool) -> bool:
+        """Whether it is marked, or our project alone uses one without a mark."""
+        if self._is_pool_marked():
+            return True
+        used_by = self._query(f"/1.0/storage-pools/{self._pool}")["used_by"]
+        return with_project and all(
+            f"project={self._project}" in urllib.parse.urlsplit(path).query.split("&")
+            # Of images LXD does not always say whose they are.
+            or path.startswith("/1.0/images/")
+            for path in used_by
+        )
+
+    def _present(self) -> tuple[bool, bool]:
+        """Whether there is our project, and our pool.
+
+        :raises SetupError: one of them is somebody else's.
+        """
+        project, pool = self._has_project(), self._has_pool()
+        if project and not self._is_project_ours():
+            raise SetupError(_foreign("project", self._project, "project"))
+        if pool and not self._is_pool_ours(project):
+            raise SetupError(_foreign("storage pool", self._pool, "storage"))
+        return project, pool
 
     def apply(self) -> None:
         self._check_ids()
-        if self._pool not in self._names("storage-pools"):
+        project, pool = self._present()
+        settings = {**self._project_settings(), **_MARK}
+        if not pool:
             self._make_pool()
-        settings = self._project_settings()
-        if self._project not in self._names("projects"):
-            options = [f"--config={key}={value}" for key, value in settings.items()]
+        elif not self._is_pool_marked():
+            self._lxc("storage", "set", self._pool, *_words(_MARK))
+        if not project:
+            options = [f"--config={word}" for word in _words(settings)]
             self._lxc("project", "create", self._project, *options)
             return
-        for key, value in self._wrong_settings().items():
-            self._lxc("project", "set", self._project, f"{key}={value}")
+        for word in _words(self._wrong_settings(settings)):
+            self._lxc("project", "set", self._project, word)
 
     def _check_ids(self) -> None:
         needed = _IDS_OF_A_GUEST * (2 if self._isolated else 1)
@@ -120,7 +166,9 @@ class Setup:
         for driver in self._drivers:
             options = [] if driver == "dir" else [f"size={self._size_gb}GiB"]
             try:
-                self._lxc("storage", "create", self._pool, driver, *options)
+                self._lxc(
+                    "storage", "create", self._pool, driver, *options, *_words(_MARK)
+                )
             except SetupError as error:
                 faults.append(str(error))
                 continue
@@ -130,15 +178,18 @@ class Setup:
         raise SetupError("; ".join(faults))
 
     def check(self) -> bool:
-        pool = self._pool in self._names("storage-pools")
+        settings = {**self._project_settings(), **_MARK}
         return (
-            pool
-            and self._project in self._names("projects")
-            and not (self._wrong_settings())
+            self._has_pool()
+            and self._has_project()
+            and not self._wrong_settings(settings)
+            and self._is_pool_marked()
         )
 
     def undo(self) -> None:
-        if self._project in self._names("projects"):
+        project = self._has_project() and self._is_project_ours()
+        pool = self._has_pool() and self._is_pool_ours(project)
+        if project:
             own = ("--project", self._project)
             for name in self._lxc("list", *own, "-f", "csv", "-c", "n").split():
                 self._lxc("delete", *own, "--force", name)
@@ -146,7 +197,7 @@ class Setup:
             for fingerprint in listed:
                 self._lxc("image", "delete", *own, fingerprint)
             self._lxc("project", "delete", self._project)
-        if self._pool in self._names("storage-pools"):
+        if pool:
             self._lxc("storage", "delete", self._pool)
 
     def unmount(self) -> None:
@@ -159,6 +210,17 @@ class Setup:
             target = Path(line.split()[1])
             if target.is_relative_to(self._root):
                 subprocess.run(["umount", "-l", str(target)], check=True)
+
+
+def _words(settings: dict[str, str]) -> list[str]:
+    return [f"{key}={value}" for key, value in settings.items()]
+
+
+def _foreign(kind: str, name: str, word: str) -> str:
+    return (
+        f"LXD's {kind} {name} is not this deployment's: rename or delete it, or, if it "
+        f"is all the same, mark it: lxc {word} set {name} {_words(_MARK)[0]}"
+    )
 
 
 def main() -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import pytest
 
+from nova_multi.virt import storage
 from nova_multi.virt.docker import host
 
 
@@ -46,8 +47,12 @@ def test_engine_info():
     assert found.settings["user namespaces"] == "no"
 
 
-def test_space_of_a_folder_that_is_not_there(tmp_path):
-    assert host.disk_space(str(tmp_path / "a/b")) == host.disk_space(str(tmp_path))
+def test_free_is_what_is_free_around_the_file_that_grows(monkeypatch):
+    sizes = {"/data": (40 * 2**30, 30 * 2**30), "/files": (50 * 2**30, 2 * 2**30)}
+    monkeypatch.setattr(storage, "space", sizes.__getitem__)
+    monkeypatch.setattr(storage, "backing_file", lambda _path: "/files/docker.img")
+    found = host.engine_info(info(DockerRootDir="/data"), disk_limits=True)
+    assert (found.disk_total_gb, found.disk_free_gb) == (40, 2)
 
 
 @pytest.mark.parametrize(

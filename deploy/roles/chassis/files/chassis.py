@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import ipaddress
 import json
 import stat
 import subprocess
@@ -209,6 +210,24 @@ class Chassis:
                     run, "ip", "address", "replace", bridge["address"], "dev", name
                 ),
             )
+        yield from self._bridge_route(name, bridge["address"])
+
+    @staticmethod
+    def _bridge_route(name: str, address: str) -> Iterator[Difference]:
+        """The route that the kernel makes with an address, but never makes again."""
+        interface = ipaddress.ip_interface(address)
+        network = str(interface.network)
+        routes = json.loads(
+            run("ip", "-j", "route", "show", "dev", name, "proto", "kernel")
+        )
+        if network not in {route["dst"] for route in routes}:
+            yield Difference(
+                f"route {network} of {name}",
+                functools.partial(
+                    run, "ip", "route", "replace", network, "dev", name,
+                    "proto", "kernel", "scope", "link", "src", str(interface.ip),
+                ),
+            )  # fmt: skip
 
     # -- the kernel ------------------------------------------------------------
 
