@@ -304,6 +304,17 @@ def test_console_of_a_stopped_guest_stays(
     assert probe.reports(engine.console(guest.uuid, 100_000))
 
 
+def test_a_command_in_place_of_the_images(
+    harness: Harness, boot: Callable[..., Guest]
+) -> None:
+    """Its words arrive as they are: blanks, quotes and what a shell would expand."""
+    word = "two  words, 'quoted' and $HOME"
+
+    guest = boot(command=(probe.PATH, word))
+
+    assert harness.report(guest.uuid).one("mode") == word
+
+
 def test_owners_are_those_of_this_host(
     harness: Harness, engine: Engine, key: ImageKey
 ) -> None:
