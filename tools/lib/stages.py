@@ -30,6 +30,10 @@ from nm import pipconf  # noqa: E402
 STAGES = ("lint", "unit", "functional", "contract", "integration", "smoke")
 #: Stages that test what deploy/up makes.
 DEPLOYED = ("contract", "integration", "smoke")
+#: Stages after which no server may have left anything.
+AUDITED = ("integration", "smoke")
+#: Seconds that what is being deleted then has.
+AUDIT_PATIENCE = 30
 #: Programs of Debian's packages that a stage uses, and no deployment needs.
 PROGRAMS = {
     "unit": {"mksquashfs": "squashfs-tools"},
@@ -77,7 +81,9 @@ def main() -> int:
             continue
         command = _command(stage, tox, options.arguments)
         results.append(_run(stage, command, environment))
-        if options.fail_fast and results[-1].status:
+        if stage in AUDITED:
+            results.append(_audit(environment))
+        if options.fail_fast and any(result.status for result in results):
             break
     _sum_up(results)
     return 1 if any(result.status for result in results) else 0
@@ -176,6 +182,12 @@ def _deployed(results: list[Result], as_it_is: bool) -> bool:
         known = [_run("deploy/up", command, dict(os.environ))]
         results += known
     return as_it_is or known[0].status == 0
+
+
+def _audit(environment: dict[str, str]) -> Result:
+    """Whether the stage before left anything that belongs to no server."""
+    command = [str(TOP / "tools" / "audit"), "--wait", str(AUDIT_PATIENCE)]
+    return _run("audit", command, environment)
 
 
 def _run(stage: str, command: list[str], environment: dict[str, str]) -> Result:
