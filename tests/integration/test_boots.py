@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Boots that fail leave nothing.
+"""Boots that fail leave nothing; boots that nobody directs go to libvirt.
 
 With openstacksdk, for these servers are many and nothing depends on the command.
 """
@@ -10,6 +10,7 @@ import base64
 import contextlib
 import pathlib
 import secrets
+import socket
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -40,6 +41,12 @@ def _name(what: str) -> str:
 @pytest.fixture(scope="module")
 def member() -> Iterator[Any]:
     with sdk.connect(cloud=cloud.MEMBER) as connection:
+        yield connection
+
+
+@pytest.fixture(scope="module")
+def administrator() -> Iterator[Any]:
+    with sdk.connect(cloud=cloud.ADMINISTRATOR) as connection:
         yield connection
 
 
@@ -129,3 +136,24 @@ def test_user_data_that_can_not_be_run_leaves_nothing(
         assert not any(left.values()), left
         ports = list(member.network.ports(device_id=server.id))
         assert not ports
+
+
+def test_an_image_without_a_mark_goes_to_libvirt(
+    administrator: Any, tmp_path: pathlib.Path
+) -> None:
+    """Nothing boots from it; where its servers are is what counts."""
+    disk = tmp_path / "disk"
+    disk.write_bytes(bytes(2**20))
+    node = socket.gethostname().split(".")[0]
+    with (
+        image(administrator, disk, container_format="bare") as image_id,
+        servers(
+            administrator,
+            image_id=image_id,
+            networks="none",
+            min_count=3,
+            max_count=3,
+        ) as found,
+    ):
+        where = [server.compute_host or _message(server) for server in found]
+        assert where == [node] * 3
