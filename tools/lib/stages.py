@@ -3,7 +3,9 @@
 
 lint, unit and functional need nothing but Python. contract tests the real engines, and
 integration and smoke the real cloud: for these deploy/up is run first, so they need
-root, and they leave the cloud behind (deploy/down takes it away).
+root, and they leave the cloud behind (deploy/down takes it away). deploy tests the
+deployment itself on bare machines: it needs root too, takes some twenty minutes, and is
+not part of `all`.
 """
 
 from __future__ import annotations
@@ -27,9 +29,12 @@ sys.dont_write_bytecode = True
 from nm import pipconf  # noqa: E402
 
 #: In the order in which ``all`` runs them: quick ones first.
-STAGES = ("lint", "unit", "functional", "contract", "integration", "smoke")
+ALL = ("lint", "unit", "functional", "contract", "integration", "smoke")
+#: The last one is run only when it is named.
+STAGES = (*ALL, "deploy")
 #: Stages that test what deploy/up makes.
 DEPLOYED = ("contract", "integration", "smoke")
+PRIVILEGED = (*DEPLOYED, "deploy")
 #: Stages after which no server may have left anything.
 AUDITED = ("integration", "smoke")
 #: Seconds that what is being deleted then has.
@@ -38,6 +43,13 @@ AUDIT_PATIENCE = 30
 PROGRAMS = {
     "unit": {"mksquashfs": "squashfs-tools"},
     "integration": {"ping": "iputils-ping"},
+    "deploy": {
+        "git": "git",
+        "ip": "iproute2",
+        "mmdebstrap": "mmdebstrap",
+        "nft": "nftables",
+        "systemd-nspawn": "systemd-container",
+    },
 }
 #: Characters of a failure's reason in the list at the end.
 REASON = 240
@@ -64,9 +76,11 @@ class Result:
 
 def main() -> int:
     options = _options()
-    chosen = STAGES if "all" in options.stages else tuple(options.stages)
-    if set(chosen) & set(DEPLOYED) and os.geteuid() != 0:
-        print(f"tools/test: {', '.join(DEPLOYED)} need root", file=sys.stderr)
+    chosen = {*options.stages} - {"all"}
+    if "all" in options.stages:
+        chosen |= {*ALL}
+    if chosen & set(PRIVILEGED) and os.geteuid() != 0:
+        print(f"tools/test: {', '.join(PRIVILEGED)} need root", file=sys.stderr)
         return UNFIT
     environment = {**os.environ, **pipconf.uv_environment()}
     try:
@@ -96,7 +110,7 @@ def _options() -> argparse.Namespace:
         nargs="*",
         default=["all"],
         metavar="stage",
-        help=f"{', '.join(STAGES)} or all (the default)",
+        help=f"{', '.join(STAGES)}, or all (the default) but deploy",
     )
     parser.add_argument(
         "--fail-fast", action="store_true", help="stop after a stage that failed"

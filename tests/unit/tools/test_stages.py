@@ -111,3 +111,29 @@ def test_stages_without_servers_are_not_audited(
 ) -> None:
     ran = words_run(stages, monkeypatch, "unit", "contract")
     assert [words[0] for words in ran] == ["unit", "deploy/up", "contract"]
+
+
+def test_the_deployment_is_tested_only_when_it_is_named(
+    stages: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran = words_run(stages, monkeypatch, "all")
+    assert "deploy" not in [words[0] for words in ran]
+    ran = words_run(stages, monkeypatch, "deploy", "--", "--init", "plain")
+    # On machines of its own: this one needs no cloud.
+    assert [words[0] for words in ran] == ["deploy"]
+    assert ran[0][-3:] == ["--", "--init", "plain"]
+
+
+@pytest.mark.parametrize("stage", ["contract", "integration", "smoke", "deploy"])
+def test_a_stage_that_changes_the_machine_needs_root(
+    stages: ModuleType, monkeypatch: pytest.MonkeyPatch, stage: str
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["test", stage])
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert stages.main() == stages.UNFIT
+
+
+def test_every_stage_is_documented(stages: ModuleType) -> None:
+    testing = LIBRARY.parents[1] / "doc/source/contributor/testing.rst"
+    for stage in stages.STAGES:
+        assert f"``{stage}``" in testing.read_text()
