@@ -24,9 +24,10 @@ from tests.integration.conftest import Hypervisor
 
 #: Seconds until a boot has failed, or its server runs.
 PATIENCE = 60
-#: What an image's property has a guest run; two blanks, which must come through whole.
-COMMAND = "/bin/sh -c \"echo 'this is  the end'; exit 3\""
-LAST_WORDS = "this is  the end"
+#: What an image's property has a guest run. Two blanks, which must come through whole,
+#: and few words, for of a fault Nova shows 255 characters.
+LAST_WORDS = "no  go"
+COMMAND = f"/bin/sh -c \"echo '{LAST_WORDS}' >/dev/console; exit 3\""
 
 PACKAGES: dict[str, tuple[str, Callable[[pathlib.Path, images.Kind], None]]] = {
     "docker": ("docker", images.docker_archive),
