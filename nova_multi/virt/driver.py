@@ -25,7 +25,7 @@ from oslo_log import log as logging
 from nova_multi import exception
 from nova_multi.conf import base as conf_base
 from nova_multi.privsep import files as privsep_files
-from nova_multi.virt import capacity, events, image, spawn
+from nova_multi.virt import capacity, events, image, reconcile, spawn
 from nova_multi.virt import host as host_module
 from nova_multi.virt.engine import ContainerState, Engine, EngineInfo
 from nova_multi.virt.power import NOVA_STATES
@@ -115,6 +115,9 @@ class ContainerDriver(driver.ComputeDriver):
             self.engine, CONF.nova_multi.engine_poll_interval
         )
         self.images.clean_staging()
+        reconcile.Host(
+            self._host, self.engine, CONF.instances_path, self._remove_folder
+        ).reconcile()
         LOG.info(
             "%s %s, storage %s (%s disk limits), %d guests of ours; %s",
             info.name,

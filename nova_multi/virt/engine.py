@@ -274,6 +274,12 @@ class Engine(Protocol):
     def guests(self) -> Sequence[ContainerState]:
         """All guests of this host, in a flat number of calls to the daemon."""
 
+    def owners(self) -> frozenset[str]:
+        """UUIDs of the servers of this host for which anything is kept.
+
+        Also of those that have no guest any more: ``remove`` takes away what is left.
+        """
+
     def guest(self, uuid: str) -> ContainerState:
         """One guest.
 

@@ -28,7 +28,7 @@ from oslo_concurrency import lockutils
 from oslo_log import log as logging
 
 from nova_multi import exception
-from nova_multi.virt import configdrive, spec, userdata, vif
+from nova_multi.virt import configdrive, events, spec, userdata, vif
 from nova_multi.virt import image as image_module
 from nova_multi.virt.engine import Engine, GuestState, Interface
 
@@ -396,6 +396,11 @@ class Guests:
             alive = state not in _ENDED
             self.plug(instance, network_info, interfaces, alive=alive)
             self.engine.connect(instance.uuid, interfaces)
+            if interfaces:
+                # As in a boot: what the guest sends first must not be lost. A machine
+                # whose OVN says nothing is no reason to keep the guest down.
+                ports = [interface.port_id for interface in interfaces]
+                vif.flows_installed(ports, events.OVN_TIMEOUT)
             self.engine.start(instance.uuid)
 
 

@@ -81,11 +81,17 @@ class DockerHarness(Harness):
         found = self.daemon.api.containers(all=True)
         return {name.lstrip("/") for each in found for name in each["Names"]}
 
-    def kill(self, uuid: str) -> None:
+    def _container(self, uuid: str) -> str:
         (guest,) = self.daemon.api.containers(
             filters={"label": [f"{LABEL_UUID}={uuid}", f"{LABEL_ROLE}=guest"]}
         )
-        self.daemon.api.kill(guest["Id"])
+        return str(guest["Id"])
+
+    def kill(self, uuid: str) -> None:
+        self.daemon.api.kill(self._container(uuid))
+
+    def lose(self, uuid: str) -> None:
+        self.daemon.api.remove_container(self._container(uuid), force=True)
 
     def close(self) -> None:
         super().close()

@@ -64,6 +64,10 @@ class Harness(abc.ABC):
     def kill(self, uuid: str) -> None:
         """Let the guest's first process die of SIGKILL, behind the engine's back."""
 
+    @abc.abstractmethod
+    def lose(self, uuid: str) -> None:
+        """Delete a guest, and only it, behind the engine's back."""
+
     def close(self) -> None:
         """End the daemon and leave nothing behind."""
         self.close_wires()
@@ -177,6 +181,9 @@ class FakeHarness(Harness):
 
     def kill(self, uuid: str) -> None:
         self._fake.kill_guest(uuid)
+
+    def lose(self, uuid: str) -> None:
+        self._fake.remove(uuid)
 
     def interface(self, number: int = 0) -> Interface:
         return fake_engine.interface(number)

@@ -74,6 +74,9 @@ class LXDHarness(Harness):
         listed = self.daemon.lxc("list", name, "-f", "csv", "-c", "p")
         os.kill(int(listed.strip()), signal.SIGKILL)
 
+    def lose(self, uuid: str) -> None:
+        self.daemon.lxc("delete", "--force", self.engine.guest(uuid).name)
+
     def close(self) -> None:
         super().close()
         self.daemon.close()

@@ -302,3 +302,43 @@ def test_console_of_a_stopped_guest_stays(
     engine.stop(guest.uuid, 1)
 
     assert probe.reports(engine.console(guest.uuid, 100_000))
+
+
+def test_a_command_in_place_of_the_images(
+    harness: Harness, boot: Callable[..., Guest]
+) -> None:
+    """Its words arrive as they are: blanks, quotes and what a shell would expand."""
+    word = "two  words, 'quoted' and $HOME"
+
+    guest = boot(command=(probe.PATH, word))
+
+    assert harness.report(guest.uuid).one("mode") == word
+
+
+def test_owners_are_those_of_this_host(
+    harness: Harness, engine: Engine, key: ImageKey
+) -> None:
+    spec = make_spec(key)
+    assert engine.owners() == frozenset()
+
+    engine.create(spec)
+    engine.prepare(spec.uuid)
+
+    assert engine.owners() == {spec.uuid}
+    engine.remove(spec.uuid)
+    assert engine.owners() == frozenset()
+
+
+def test_what_a_lost_guest_leaves_has_an_owner_and_can_be_removed(
+    harness: Harness, engine: Engine, boot: Callable[..., Guest]
+) -> None:
+    """Somebody deletes it behind the engine's back."""
+    guest = boot()
+    harness.lose(guest.uuid)
+
+    assert engine.guests() == []
+    assert engine.owners() <= {guest.uuid}
+    engine.remove(guest.uuid)
+
+    assert engine.owners() == frozenset()
+    assert harness.objects() == set()

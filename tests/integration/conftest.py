@@ -66,6 +66,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         chosen = metafunc.config.getoption("--hypervisor") or list(known)
         values = [known[name] for name in chosen]
         metafunc.parametrize("hypervisor", values, ids=chosen, scope="module")
+    if "container" in metafunc.fixturenames:
+        known = _hypervisors()
+        chosen = metafunc.config.getoption("--hypervisor") or list(known)
+        chosen = [name for name in chosen if name != "libvirt"]
+        values = [known[name] for name in chosen]
+        metafunc.parametrize("container", values, ids=chosen, scope="module")
 
 
 #: Failed tests when a shared server was last looked at.

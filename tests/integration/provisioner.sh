@@ -11,6 +11,20 @@ echo run >>"$root/runs"
 busybox wget -q -O "$root/metadata" \
     http://169.254.169.254/openstack/latest/meta_data.json ||
     rm -f "$root/metadata"
+# The config drive itself, where the server has one: a folder in a container, else a
+# disk. What the metadata service says does not count here.
+drive=/var/lib/cloud/seed/config_drive
+if [ ! -d "$drive" ]; then
+    device=$(blkid -t LABEL=config-2 -o device | head -n 1)
+    drive=
+    if [ -n "$device" ]; then
+        drive=/run/config-drive
+        mkdir -p "$drive"
+        busybox mount -o ro "$device" "$drive"
+    fi
+fi
+rm -f "$root/config-drive"
+[ -z "$drive" ] || cat "$drive/openstack/latest/meta_data.json" >"$root/config-drive"
 cat >/etc/rc.local <<'START'
 #!/bin/sh
 root=/srv/www

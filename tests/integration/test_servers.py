@@ -142,6 +142,10 @@ def test_snapshot_boots_again(
 def test_config_drive(hypervisor: Hypervisor, boot: Boot) -> None:
     server = boot(hypervisor, "--config-drive", "True")
     assert server.wait_for_site("runs", hypervisor.patience).split() == ["run"]
+    # Read by the guest from the drive, not from the metadata service.
+    drive = json.loads(server.wait_for_site("config-drive", 30))
+    assert drive["uuid"] == server.id
+    assert "demo" in drive["public_keys"]
     server.do("delete", "--wait")
 
 

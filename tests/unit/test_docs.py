@@ -4,6 +4,7 @@
 import configparser
 import pathlib
 import pkgutil
+import tomllib
 
 import pytest
 
@@ -88,6 +89,31 @@ def test_what_the_matrix_promises_is_implemented(row):
             nova_driver.ComputeDriver, ROWS[row]
         )
         assert cell.strip() == ("- yes" if own else "- later"), driver.__name__
+
+
+#: Rows of the matrix, and what Tempest is told of them. Others are tested elsewhere.
+FEATURES = {
+    "Console log": "console_output",
+    "Snapshot": "snapshot",
+    "Shelve, unshelve": "shelve",
+    "Pause, unpause": "pause",
+    "Attach, detach interface": "interface_attach",
+    "Metadata service": "metadata_service",
+    "Suspend, resume": "suspend",
+    "Rescue": "rescue",
+    "Resize, cold migrate": "cold_migration",
+    "Live migration": "live_migration",
+    "Serial console": "serial_console",
+}
+
+
+@pytest.mark.parametrize("column", range(2), ids=["docker", "lxd"])
+@pytest.mark.parametrize("row", FEATURES)
+def test_what_the_matrix_promises_is_not_skipped_by_tempest(row, column):
+    told = tomllib.loads((TOP / "tests/tempest/features.toml").read_text())
+    features = {**told["common"], **told[("docker", "lxd")[column]]}
+    cell = MATRIX.split(f"   * - {row}\n")[1].splitlines()[column].strip()
+    assert features[FEATURES[row]] == (cell == "- yes")
 
 
 def test_every_module_is_in_the_layout():

@@ -3,7 +3,9 @@
 
 lint, unit and functional need nothing but Python. contract tests the real engines, and
 integration and smoke the real cloud: for these deploy/up is run first, so they need
-root, and they leave the cloud behind (deploy/down takes it away).
+root, and they leave the cloud behind (deploy/down takes it away). deploy tests the
+deployment itself on bare machines: it needs root too, takes some twenty minutes, and is
+not part of `all`.
 """
 
 from __future__ import annotations
@@ -27,13 +29,27 @@ sys.dont_write_bytecode = True
 from nm import pipconf  # noqa: E402
 
 #: In the order in which ``all`` runs them: quick ones first.
-STAGES = ("lint", "unit", "functional", "contract", "integration", "smoke")
+ALL = ("lint", "unit", "functional", "contract", "integration", "smoke")
+#: The last one is run only when it is named.
+STAGES = (*ALL, "deploy")
 #: Stages that test what deploy/up makes.
 DEPLOYED = ("contract", "integration", "smoke")
+PRIVILEGED = (*DEPLOYED, "deploy")
+#: Stages after which no server may have left anything.
+AUDITED = ("integration", "smoke")
+#: Seconds that what is being deleted then has.
+AUDIT_PATIENCE = 30
 #: Programs of Debian's packages that a stage uses, and no deployment needs.
 PROGRAMS = {
     "unit": {"mksquashfs": "squashfs-tools"},
     "integration": {"ping": "iputils-ping"},
+    "deploy": {
+        "git": "git",
+        "ip": "iproute2",
+        "mmdebstrap": "mmdebstrap",
+        "nft": "nftables",
+        "systemd-nspawn": "systemd-container",
+    },
 }
 #: Characters of a failure's reason in the list at the end.
 REASON = 240
@@ -60,9 +76,11 @@ class Result:
 
 def main() -> int:
     options = _options()
-    chosen = STAGES if "all" in options.stages else tuple(options.stages)
-    if set(chosen) & set(DEPLOYED) and os.geteuid() != 0:
-        print(f"tools/test: {', '.join(DEPLOYED)} need root", file=sys.stderr)
+    chosen = {*options.stages} - {"all"}
+    if "all" in options.stages:
+        chosen |= {*ALL}
+    if chosen & set(PRIVILEGED) and os.geteuid() != 0:
+        print(f"tools/test: {', '.join(PRIVILEGED)} need root", file=sys.stderr)
         return UNFIT
     environment = {**os.environ, **pipconf.uv_environment()}
     try:
@@ -77,7 +95,9 @@ def main() -> int:
             continue
         command = _command(stage, tox, options.arguments)
         results.append(_run(stage, command, environment))
-        if options.fail_fast and results[-1].status:
+        if stage in AUDITED:
+            results.append(_audit(environment))
+        if options.fail_fast and any(result.status for result in results):
             break
     _sum_up(results)
     return 1 if any(result.status for result in results) else 0
@@ -90,7 +110,7 @@ def _options() -> argparse.Namespace:
         nargs="*",
         default=["all"],
         metavar="stage",
-        help=f"{', '.join(STAGES)} or all (the default)",
+        help=f"{', '.join(STAGES)}, or all (the default) but deploy",
     )
     parser.add_argument(
         "--fail-fast", action="store_true", help="stop after a stage that failed"
@@ -176,6 +196,12 @@ def _deployed(results: list[Result], as_it_is: bool) -> bool:
         known = [_run("deploy/up", command, dict(os.environ))]
         results += known
     return as_it_is or known[0].status == 0
+
+
+def _audit(environment: dict[str, str]) -> Result:
+    """Whether the stage before left anything that belongs to no server."""
+    command = [str(TOP / "tools" / "audit"), "--wait", str(AUDIT_PATIENCE)]
+    return _run("audit", command, environment)
 
 
 def _run(stage: str, command: list[str], environment: dict[str, str]) -> Result:

@@ -179,6 +179,10 @@ class DockerEngine:
         clean = self._ended_cleanly() if unclear else frozenset()
         return [guest.state(guest.id in clean) for guest in found]
 
+    def owners(self) -> frozenset[str]:
+        found = (each["Labels"].get(LABEL_UUID) for each in self._listed(None))
+        return frozenset(uuid for uuid in found if uuid)
+
     def guest(self, uuid: str) -> ContainerState:
         guest = self._find(uuid)
         unclear = guest.status == "exited" and guest.sandbox_runs

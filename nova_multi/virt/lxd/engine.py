@@ -156,6 +156,14 @@ class LXDEngine:
         """See Engine: one request."""
         return [mapping.container_state(record) for record in self._records.all()]
 
+    def owners(self) -> frozenset[str]:
+        """See Engine: guests, and folders of consoles."""
+        consoles: list[str] = []
+        with contextlib.suppress(FileNotFoundError):
+            consoles = os.listdir(self._console_folder)
+        guests = {mapping.label(each, LABEL_UUID) for each in self._records.all()}
+        return frozenset(guests | set(consoles))
+
     def guest(self, uuid: str) -> ContainerState:
         """See Engine."""
         return mapping.container_state(self._records.get(uuid))

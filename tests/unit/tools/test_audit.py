@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+from types import ModuleType
+
+import pytest
 from audit.findings import (
     Found,
     Owners,
@@ -42,3 +45,26 @@ def test_the_metadata_service_of_a_network_has_an_interface() -> None:
     owners = Owners(frozenset(), {}, frozenset({PORT}))
     names = ["tap11111111-20", "tap99999999-20"]
     assert interfaces_without_port(names, owners) == ["tap99999999-20"]
+
+
+def test_it_looks_until_there_is_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    main = audit_main(monkeypatch)
+    looks = [["port a"], ["port a"], []]
+    assert main.last_look(lambda: looks.pop(0), 60) == []
+    assert looks == []
+
+
+def test_it_looks_once_where_nobody_asks_it_to_wait(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    main = audit_main(monkeypatch)
+    looks = [["port a"], []]
+    assert main.last_look(lambda: looks.pop(0), 0) == ["port a"]
+    assert looks == [[]]
+
+
+def audit_main(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    from audit import __main__ as main
+
+    monkeypatch.setattr(main, "PAUSE", 0)
+    return main

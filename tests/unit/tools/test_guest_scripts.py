@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 GUEST = Path(__file__).parents[3] / "tools/image/root/usr/lib/guest"
+CURL = GUEST.parents[1] / "bin/curl"
 
 
 @pytest.fixture
@@ -100,3 +101,40 @@ def test_multipart(guest: Path) -> None:
 def test_other_user_data_is_left_out(guest: Path) -> None:
     give(guest, "#cloud-config\nruncmd: []\n")
     assert "left out" in call(guest, "user-data")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "asked"),
+    [
+        (["http://meta/key"], "wget -q -O - http://meta/key"),
+        (
+            ["-X", "POST", "-d", "a b", "http://meta/password"],
+            "wget -q -O - --post-data a b http://meta/password",
+        ),
+    ],
+)
+def test_curl_asks_as_tempest_does(
+    tmp_path: Path, arguments: list[str], asked: str
+) -> None:
+    busybox = tmp_path / "busybox"
+    busybox.write_text('#!/bin/sh\nprintf "%s\\n" "$*"\n')
+    busybox.chmod(0o755)
+    done = subprocess.run(
+        [shutil.which("sh") or "/bin/sh", CURL, *arguments],
+        env={"PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == asked
+
+
+def test_curl_refuses_what_it_can_not_do() -> None:
+    done = subprocess.run([CURL, "-s", "http://meta/"], capture_output=True)
+    assert done.returncode == 2
+
+
+def test_no_test_of_tempest_is_left_out_for_want_of_curl() -> None:
+    excluded = (Path(__file__).parents[2] / "tempest/exclude.txt").read_text()
+    assert CURL.stat().st_mode & 0o111
+    assert "curl" not in excluded

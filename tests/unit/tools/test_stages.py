@@ -77,3 +77,63 @@ def test_nothing_is_named_that_passed(
 def test_a_stage_without_a_report(stages: ModuleType) -> None:
     result = stages._run("smoke", [sys.executable, "-c", "raise SystemExit(3)"], {})
     assert (result.status, result.failures) == (3, ())
+
+
+def words_run(
+    stages: ModuleType, monkeypatch: pytest.MonkeyPatch, *arguments: str
+) -> list[list[str]]:
+    """What tools/test runs, without running it."""
+    ran: list[list[str]] = []
+
+    def run(stage: str, command: list[str], environment: dict[str, str]) -> Any:
+        ran.append([stage, *command[1:]])
+        return stages.Result(stage, 0, 1.0)
+
+    monkeypatch.setattr(sys, "argv", ["test", *arguments])
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(stages, "_ensure_programs", lambda chosen: None)
+    monkeypatch.setattr(stages, "_tox", lambda environment: Path("tox"))
+    monkeypatch.setattr(stages, "_run", run)
+    assert stages.main() == 0
+    return ran
+
+
+@pytest.mark.parametrize("stage", ["integration", "smoke"])
+def test_nothing_may_be_left_after_a_stage_that_makes_servers(
+    stages: ModuleType, monkeypatch: pytest.MonkeyPatch, stage: str
+) -> None:
+    ran = words_run(stages, monkeypatch, stage)
+    assert [words[0] for words in ran] == ["deploy/up", stage, "audit"]
+
+
+def test_stages_without_servers_are_not_audited(
+    stages: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran = words_run(stages, monkeypatch, "unit", "contract")
+    assert [words[0] for words in ran] == ["unit", "deploy/up", "contract"]
+
+
+def test_the_deployment_is_tested_only_when_it_is_named(
+    stages: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran = words_run(stages, monkeypatch, "all")
+    assert "deploy" not in [words[0] for words in ran]
+    ran = words_run(stages, monkeypatch, "deploy", "--", "--init", "plain")
+    # On machines of its own: this one needs no cloud.
+    assert [words[0] for words in ran] == ["deploy"]
+    assert ran[0][-3:] == ["--", "--init", "plain"]
+
+
+@pytest.mark.parametrize("stage", ["contract", "integration", "smoke", "deploy"])
+def test_a_stage_that_changes_the_machine_needs_root(
+    stages: ModuleType, monkeypatch: pytest.MonkeyPatch, stage: str
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["test", stage])
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert stages.main() == stages.UNFIT
+
+
+def test_every_stage_is_documented(stages: ModuleType) -> None:
+    testing = LIBRARY.parents[1] / "doc/source/contributor/testing.rst"
+    for stage in stages.STAGES:
+        assert f"``{stage}``" in testing.read_text()

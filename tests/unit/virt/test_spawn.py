@@ -42,6 +42,7 @@ class Host:
         self.calls = []
         self.fail_at = {}
         self.state = GuestState.RUNNING
+        self.flows = True
         self.engine = self
         self.images = SimpleNamespace(ensure=self._ensure)
 
@@ -104,6 +105,10 @@ class Host:
         self._at("unplug")
         self.ports.discard(vif["id"])
 
+    def flows_installed(self, ports, timeout):
+        self._at(f"flows of {len(ports)}")
+        return self.flows
+
     def folder_of(self, instance):
         return os.path.join(self.root, instance.uuid)
 
@@ -123,6 +128,7 @@ def host(tmp_path, monkeypatch):
     monkeypatch.setattr(spawn.vif, "plug", made.plug)
     monkeypatch.setattr(spawn.vif, "unplug", made.unplug)
     monkeypatch.setattr(spawn.vif, "is_outside", lambda interface: False)
+    monkeypatch.setattr(spawn.vif, "flows_installed", made.flows_installed)
     monkeypatch.setattr(spawn.configdrive, "required", lambda instance: True)
     monkeypatch.setattr(spawn.configdrive, "write", lambda *a: made._at("config drive"))
     return made
@@ -543,6 +549,24 @@ def test_a_start_trusts_no_interface_of_an_earlier_run(
     host.alive.clear()
     guests.start(request_.instance, request_.network_info)
     assert host.alive == {PORT_A: alive, PORT_B: alive}
+
+
+@pytest.mark.parametrize("flows", [True, False])
+def test_a_start_waits_for_the_flows_of_its_ports(guests, host, request_, flows):
+    guests.boot(request_)
+    host.state = GuestState.STOPPED
+    host.flows = flows  # where OVN says nothing, the guest starts all the same
+    host.calls.clear()
+    guests.start(request_.instance, request_.network_info)
+    assert host.calls[-3:] == ["connect", "flows of 2", "start"]
+
+
+def test_a_start_without_ports_waits_for_nothing(guests, host, request_):
+    guests.boot(request_)
+    host.state = GuestState.STOPPED
+    host.calls.clear()
+    guests.start(request_.instance, [])
+    assert host.calls == ["guest", "connect", "start"]
 
 
 def test_healing_leaves_a_paused_guest_without_wires(guests, host, request_, carrier):

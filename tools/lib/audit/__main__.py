@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import openstack
@@ -20,6 +21,8 @@ from audit import findings, node
 from audit.findings import Found, Owners
 
 PLACEMENT_MICROVERSION = "1.36"
+#: Seconds between two looks.
+PAUSE = 3
 
 
 def main() -> int:
@@ -35,9 +38,17 @@ def main() -> int:
         default="nova-multi-admin",
         help="an administrator's entry of clouds.yaml (default: %(default)s)",
     )
+    parser.add_argument(
+        "--wait",
+        type=float,
+        default=0,
+        metavar="SECONDS",
+        help="look again for so long while there are some: deletions take a while",
+    )
     arguments = parser.parse_args()
     try:
-        orphans = list(_orphans(openstack.connect(cloud=arguments.cloud)))
+        cloud = openstack.connect(cloud=arguments.cloud)
+        orphans = last_look(lambda: list(_orphans(cloud)), arguments.wait)
     except (
         node.AuditError,
         OSError,
@@ -49,6 +60,14 @@ def main() -> int:
     for orphan in orphans:
         print(orphan)
     return 1 if orphans else 0
+
+
+def last_look(look: Callable[[], list[str]], seconds: float) -> list[str]:
+    """What there is, after looking until there is nothing or the time is over."""
+    deadline = time.monotonic() + seconds
+    while (found := look()) and time.monotonic() < deadline:
+        time.sleep(PAUSE)
+    return found
 
 
 def _orphans(cloud: Any) -> Iterator[str]:
