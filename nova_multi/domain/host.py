@@ -59,9 +59,10 @@ class Policy(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Usage:
-    """An amount of something: real numbers of the machine, no overcommit.
+    """An amount of something, as Placement counts it.
 
-    :ivar total: what there is.
+    :ivar total: what may be given to instances: with the operator's overcommit, less
+        what is reserved.
     :ivar used: what is given to instances.
     """
 
@@ -154,7 +155,7 @@ def _requirements(hosts: Sequence[Host], wanted: Wanted) -> list[_Requirement]:
         kind = wanted.type
         found.append(("type", f"is of type {kind}", lambda host: host.type == kind))
     found += [
-        ("cpus", f"has {wanted.cpus} CPUs", _has("cpus", wanted.cpus, total=True)),
+        ("cpus", f"has {wanted.cpus} CPUs free", _has("cpus", wanted.cpus)),
         (
             "memory",
             f"has {wanted.memory_mb} MB of memory free",
@@ -169,13 +170,8 @@ def _in_service(host: Host) -> bool:
     return host.enabled and host.state is not HostState.DOWN
 
 
-def _has(resource: str, amount: int, *, total: bool = False) -> Callable[[Host], bool]:
-    def test(host: Host) -> bool:
-        # CPUs are shared in time: a guest needs that many to exist, not to be free.
-        usage = host.usage.get(resource, Usage())
-        return (usage.total if total else usage.free) >= amount
-
-    return test
+def _has(resource: str, amount: int) -> Callable[[Host], bool]:
+    return lambda host: host.free(resource) >= amount
 
 
 def choose_host(hosts: Sequence[Host], wanted: Wanted, policy: Policy) -> Host:

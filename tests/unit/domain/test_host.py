@@ -20,9 +20,9 @@ FEWEST = Policy.FEWEST_INSTANCES
 MEMORY = Policy.MOST_FREE_MEMORY
 
 
-def host(name, *, used_mb=0, **fields):
+def host(name, *, used_mb=0, used_cpus=0, **fields):
     usage = {
-        "cpus": Usage(8, 8),
+        "cpus": Usage(8, used_cpus),
         "memory_mb": Usage(8192, used_mb),
         "disk_gb": Usage(100, 0),
     }
@@ -83,8 +83,13 @@ def test_the_named_node():
     assert choose_host(hosts, Wanted(node="b"), FEWEST).name == "b"
 
 
-def test_cpus_are_shared_in_time():
-    assert choose_host([host("a")], Wanted(cpus=8), FEWEST)
+@pytest.mark.parametrize("policy", Policy)
+def test_cpus_that_are_given_away_are_not_given_again(policy):
+    """Nova demands no other host in place of one whose CPUs are gone."""
+    wide = host("a", used_cpus=8, instances=("x",))
+    narrow = host("b", used_cpus=2, used_mb=4096, instances=("x", "y"))
+    assert choose_host([wide, narrow], Wanted(cpus=1), policy) is narrow
+    assert choose_host([wide], Wanted(cpus=0), policy) is wide
 
 
 @pytest.mark.parametrize(
@@ -97,6 +102,7 @@ def test_cpus_are_shared_in_time():
         ([host("a")], Wanted(type=HostType.HIGH_PERFORMANCE), "type"),
         ([host("a")], Wanted(node="b"), "node"),
         ([host("a")], Wanted(cpus=9), "cpus"),
+        ([host("a", used_cpus=7)], Wanted(cpus=2), "cpus"),
         ([host("a", used_mb=8000)], Wanted(memory_mb=512), "memory"),
         ([host("a")], Wanted(disk_gb=101), "disk"),
         ([host("a", partition="dev")], Wanted(partition="new"), "partition"),
