@@ -118,12 +118,14 @@ class Wanted:
 
     :ivar partition: name of the instance's partition.
     :ivar node: the one host that an administrator named.
+    :ivar refused: names of hosts that were tried.
     """
 
     partition: str | None = None
     driver: Driver | None = None
     type: HostType | None = None
     node: str | None = None
+    refused: frozenset[str] = frozenset()
     cpus: int = 0
     memory_mb: int = 0
     disk_gb: int = 0
@@ -148,6 +150,15 @@ def _requirements(hosts: Sequence[Host], wanted: Wanted) -> list[_Requirement]:
     if wanted.node:
         node = wanted.node
         found.append(("node", f"is called {node}", lambda host: host.name == node))
+    if wanted.refused:
+        tried = ", ".join(sorted(wanted.refused))
+        found.append(
+            (
+                "refused",
+                f"accepts it (refused by {tried})",
+                lambda host: host.name not in wanted.refused,
+            )
+        )
     if wanted.driver:
         driver = wanted.driver
         found.append(("driver", f"runs {driver}", lambda host: driver in host.drivers))

@@ -83,6 +83,22 @@ def test_the_named_node():
     assert choose_host(hosts, Wanted(node="b"), FEWEST).name == "b"
 
 
+def test_a_host_that_has_refused_it_is_not_chosen_again():
+    hosts = [
+        host("a", partition="dev"),
+        host("b", partition="dev", instances=("x",)),
+        host("c"),
+    ]
+    wanted = Wanted(partition="dev", refused=frozenset({"a"}))
+    assert choose_host(hosts, wanted, FEWEST).name == "b"
+    # That all of a partition's hosts refuse lets it into no others.
+    wanted = Wanted(partition="dev", refused=frozenset({"a", "b"}))
+    with pytest.raises(NoHost):
+        choose_host(hosts, wanted, FEWEST)
+    with pytest.raises(NoHost, match=r"accepts it \(refused by a, b\)"):
+        choose_host(hosts[:2], wanted, FEWEST)
+
+
 @pytest.mark.parametrize("policy", Policy)
 def test_cpus_that_are_given_away_are_not_given_again(policy):
     """Nova demands no other host in place of one whose CPUs are gone."""
@@ -101,6 +117,7 @@ def test_cpus_that_are_given_away_are_not_given_again(policy):
         ([host("a", drivers=(Driver.LXD,))], Wanted(driver=Driver.DOCKER), "driver"),
         ([host("a")], Wanted(type=HostType.HIGH_PERFORMANCE), "type"),
         ([host("a")], Wanted(node="b"), "node"),
+        ([host("a")], Wanted(refused=frozenset({"a"})), "refused"),
         ([host("a")], Wanted(cpus=9), "cpus"),
         ([host("a", used_cpus=7)], Wanted(cpus=2), "cpus"),
         ([host("a", used_mb=8000)], Wanted(memory_mb=512), "memory"),

@@ -341,6 +341,59 @@ def test_the_policy_chooses_the_machine(stage):
     assert sorted(hosts) == ["node1", "node1", "node2", "node2"]
 
 
+@pytest.mark.parametrize("why", ["unplaced", "unclaimed"])
+def test_a_host_that_was_filled_meanwhile_has_a_second(stage, why):
+    stage.ready()
+    stage.world.add_machine("node2")
+    accepted = stage.accept(publish=["8080:80"])
+
+    def fill(name, when):
+        # Somebody else's server comes between our choice and Nova's.
+        if (name, when) == ("servers.create", "before"):
+            stage.world.refusing["node1"] = why
+
+    stage.world.hook = fill
+    task = stage.done(accepted)
+    assert task.status == "created", task.history[-1].message
+    assert [new.host for new in stage.world.requests.values()] == ["node1", "node2"]
+    (server,) = stage.world.servers.values()
+    assert (server.host, server.id) == ("node2", task.object_uuid)
+    assert f"host node1 refused it (it was {why})" in task.log
+    shown = stage.service.instances.show(ADMIN, "web", NOWHERE)
+    assert (shown.uuid, shown.status) == (server.id, "ACTIVE")
+    assert len(stage.world.ports) == len(stage.world.forwardings) == 1
+    stage.world.hook = None
+    stage.done(stage.service.instances.delete(ADMIN, "web", NOWHERE))
+    assert "servers" not in stage.world.left()
+
+
+def test_what_every_host_refuses_ends(stage):
+    stage.ready()
+    before = stage.world.left()
+    for number in range(2, 6):
+        stage.world.add_machine(f"node{number}")
+    stage.world.refusing = {f"node{number}": "unplaced" for number in range(1, 6)}
+    task = stage.done(stage.accept())
+    assert task.status == "error"
+    assert "it was unplaced (no host meets: memory)" in task.history[-1].message
+    tried = [new.host for new in stage.world.requests.values()]
+    assert tried == ["node1", "node2", "node3"]
+    assert stage.world.left() == before
+
+
+@pytest.mark.parametrize(
+    ("fields", "broken"), [({"node": "node1"}, "unplaced"), ({}, "spoilt")]
+)
+def test_what_is_not_tried_elsewhere(stage, fields, broken):
+    """A node that was named, and what a compute had begun to make."""
+    stage.ready()
+    stage.world.add_machine("node2")
+    stage.world.refusing["node1"] = broken
+    task = stage.done(stage.accept(**fields))
+    assert task.status == "error"
+    assert [new.host for new in stage.world.requests.values()] == ["node1"]
+
+
 def test_openstack_that_is_away_is_waited_for(stage):
     from nova_multi.domain.errors import Unavailable
 
