@@ -12,7 +12,7 @@ from nova_multi.domain.host import Host
 from nova_multi.domain.names import Kind
 from nova_multi.domain.partition import Limits, Partition
 from nova_multi.domain.task import TaskType
-from nova_multi.provision import limits, publishing
+from nova_multi.provision import contents, limits, publishing
 from nova_multi.provision.machines import machines
 from nova_multi.provision.nouns.base import (
     Noun,
@@ -137,12 +137,7 @@ class Environments(Noun):
         """Delete it if it is empty."""
         record = self._find.environment(caller, name, scope)
         self._find.check(caller, record, "w", record.openstack_id)
-        inside = self._store.list_records(Kind.INSTANCE, scope=record.uuid, limit=5)
-        if inside:
-            names = ", ".join(each.name for each in inside)
-            raise Conflict(
-                f"environment {record.name} has instances: {names}", code="not_empty"
-            )
+        contents.check_empty(self._store, record)
         self._check_made(record)
         state = record.data.get("state")
         payload = {

@@ -77,7 +77,7 @@ class Images(Noun):
                 )
         if kind is ImageType.ISO:
             raise Unsupported("an ISO is not installed here yet", field="type")
-        partition, environment = self._find.home(caller, scope)
+        partition, environment = self._home(caller, scope)
         within = environment or partition
         if within is None and not self._find.is_admin(caller):
             # What belongs to no partition is for all, and the administrator's to make.

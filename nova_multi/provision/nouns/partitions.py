@@ -6,12 +6,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from nova_multi.domain.errors import Conflict
 from nova_multi.domain.host import Host
 from nova_multi.domain.names import Kind
 from nova_multi.domain.partition import Partition
 from nova_multi.domain.task import TaskType
-from nova_multi.provision import limits
+from nova_multi.provision import contents, limits
 from nova_multi.provision.machines import machines
 from nova_multi.provision.nouns.base import Noun, attributes, limited_by_cloud, page
 from nova_multi.provision.service import Accepted, Caller, Fields, Page, Query, Scope
@@ -80,15 +79,10 @@ class Partitions(Noun):
         return self.show(caller, record.uuid, scope)
 
     def delete(self, caller: Caller, name: str, scope: Scope) -> Accepted:
-        """Delete it if it has no environments."""
+        """Delete it if it is empty."""
         record = self._find.partition(caller, name)
         self._check_made(record)
-        inside = self._store.list_records(Kind.ENVIRONMENT, scope=record.uuid, limit=5)
-        if inside:
-            names = ", ".join(each.name for each in inside)
-            raise Conflict(
-                f"partition {record.name} has environments: {names}", code="not_empty"
-            )
+        contents.check_empty(self._store, record)
         payload = {
             "partition": record.uuid,
             # What another try has left half-way is not to be used again.

@@ -6,10 +6,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from nova_multi.cloud.clouds import Cloud
-from nova_multi.domain.errors import Conflict, Forbidden, NameTaken, NotFound
+from nova_multi.domain.errors import Forbidden, NameTaken, NotFound
 from nova_multi.domain.names import Kind
 from nova_multi.domain.task import TaskStatus
-from nova_multi.provision import limits, publishing
+from nova_multi.provision import contents, limits, publishing
 from nova_multi.provision.machines import PARTITION_KEY
 from nova_multi.provision.steps import quota
 from nova_multi.provision.steps.base import Step, Work, made, ready, take_back
@@ -335,32 +335,10 @@ def _broken(work: Work) -> None:
 
 def _check_empty(work: Work) -> None:
     """Nothing comes into it from now on: it is in the state deleting."""
-    found = work.tools.store.list_records(
-        Kind.INSTANCE, scope=work.payload["record"], limit=5
-    )
-    if found:
-        names = ", ".join(record.name for record in found)
-        raise Conflict(f"it has instances: {names}", code="not_empty")
-    check_no_servers(work)
-
-
-def check_no_servers(work: Work) -> None:
-    """See that nobody has made servers in the project by other ways.
-
-    Keystone would delete it all the same, and nobody could reach them any more.
-
-    :raises Conflict: somebody has.
-    """
-    if work.tools.single or not work.state.get("project_id"):
-        return
-    try:
-        found = work.project().servers.servers(limit=5)
-    except (Forbidden, NotFound):
-        # The service was never let in, or the project is gone already.
-        return
-    if found:
-        names = ", ".join(sorted(server.name for server in found))
-        raise Conflict(f"its project has servers: {names}", code="not_empty")
+    record = work.find_record(Kind.ENVIRONMENT)
+    if record:
+        contents.check_empty(work.tools.store, record)
+    contents.check_project_empty(work.tools, work.state.get("project_id") or "")
 
 
 def _release_address(work: Work) -> None:

@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is asked for comes about, and goes away again."""
 
+import io
+
 import pytest
 
 from nova_multi.domain.driver import Driver
 from nova_multi.domain.errors import Conflict, Invalid
+from nova_multi.domain.image import ImageType
 from nova_multi.domain.publish import Publish
 from nova_multi.domain.task import TaskStatus
-from nova_multi.provision.service import Caller
+from nova_multi.provision.service import Caller, Scope
+from tests.unit.provision.callers import member_of
 from tests.unit.provision.conftest import ADMIN, NOWHERE, console_text
 
 
@@ -83,13 +87,72 @@ def test_everything_goes_away_again(stage):
     assert stage.world.grants == set()
 
 
-def test_what_is_full_is_not_deleted(stage):
-    stage.ready()
+def test_what_is_full_is_not_deleted(stage, from_nowhere):
+    service = stage.ready().service
     stage.instance()
-    with pytest.raises(Conflict, match="web"):
-        stage.service.environments.delete(ADMIN, "dev", NOWHERE)
-    with pytest.raises(Conflict, match="dev"):
-        stage.service.partitions.delete(ADMIN, "dev_co", NOWHERE)
+    member = member_of(stage)
+    service.provisioners.create(member, {"name": "mine", "image": "debian"}, NOWHERE)
+    service.files.create(member, {"name": "seed"}, io.BytesIO(b"x"), NOWHERE)
+    fields = {"name": "golden", "type": ImageType.DISK}
+    url = {"download_url": "https://images.example.org/a"}
+    stage.done(service.images.create(member, fields | url, NOWHERE))
+    service.images.create(member, fields | {"name": "debian"}, NOWHERE)
+    with pytest.raises(Conflict, match="has instances: web; images: golden$") as caught:
+        service.environments.delete(ADMIN, "dev", NOWHERE)
+    assert caught.value.code == "not_empty"
+    told = "environments: dev; provisioners: mine; images: debian, golden; files: seed$"
+    with pytest.raises(Conflict, match=told) as caught:
+        service.partitions.delete(ADMIN, "dev_co", NOWHERE)
+    assert caught.value.code == "not_empty"
+    for noun, name in (
+        (service.instances, "web"),
+        (service.images, "golden"),
+        (service.environments, "dev"),
+    ):
+        stage.done(noun.delete(ADMIN, name, NOWHERE))
+    told = "has provisioners: mine; images: debian; files: seed$"
+    with pytest.raises(Conflict, match=told):
+        service.partitions.delete(ADMIN, "dev_co", NOWHERE)
+    # What was only taken up outlives the project that it was taken up in.
+    assert service.images.show(ADMIN, "debian", NOWHERE).status == "active"
+    stage.done(service.images.delete(ADMIN, "debian", NOWHERE))
+    service.provisioners.delete(ADMIN, "mine", NOWHERE)
+    service.files.delete(ADMIN, "seed", NOWHERE)
+    task = stage.done(service.partitions.delete(ADMIN, "dev_co", NOWHERE))
+    assert task.status == "deleted", task.history[-1].message
+    assert stage.world.left() == {}
+
+
+def test_nothing_comes_into_what_is_being_deleted(stage):
+    service = stage.ready().service
+    stage.done(service.environments.delete(ADMIN, "dev", NOWHERE))
+    service.partitions.delete(ADMIN, "dev_co", NOWHERE)
+    scope = Scope(partition="dev_co")
+    for ask in (
+        lambda: service.provisioners.create(ADMIN, {"name": "late"}, scope),
+        lambda: service.files.create(ADMIN, {"name": "l"}, io.BytesIO(b"x"), scope),
+        lambda: service.images.create(
+            ADMIN, {"name": "debian", "type": ImageType.DISK}, scope
+        ),
+    ):
+        with pytest.raises(Conflict, match="partition dev_co is being deleted"):
+            ask()
+
+
+def test_an_image_whose_project_is_gone_can_be_deleted(stage, from_nowhere):
+    """As one could be left behind by who deletes projects by other ways."""
+    service = stage.ready().service
+    fields = {"name": "golden", "type": ImageType.DISK}
+    url = {"download_url": "https://images.example.org/a"}
+    member = member_of(stage)
+    stage.done(service.images.create(member, fields | url, NOWHERE))
+    del stage.world.projects[member.project_id]
+    (record,) = stage.store.list_records("environment")
+    stage.store.delete_record("environment", record.uuid)
+    assert service.images.show(ADMIN, "golden", NOWHERE).status == "active"
+    task = stage.done(service.images.delete(ADMIN, "golden", NOWHERE))
+    assert task.status == "deleted", task.history[-1].message
+    assert "images" not in stage.world.left()
 
 
 def test_the_script_reports(stage):
