@@ -69,11 +69,7 @@ class Machine:
     @property
     def type(self) -> HostType:
         """From the traits of its providers."""
-        traits = {trait for each in self.providers.values() for trait in each.traits}
-        for kind in HostType:
-            if kind.trait in traits:
-                return kind
-        return HostType.GENERAL_PURPOSE
+        return type_of(self.providers.values()) or HostType.GENERAL_PURPOSE
 
     def usable(self) -> tuple[Driver, ...]:
         """Drivers whose services are up and enabled."""
@@ -145,6 +141,12 @@ class Machine:
             created=record.created if record else None,
             modified=record.modified if record else None,
         )
+
+
+def type_of(providers: Iterable[Provider]) -> HostType | None:
+    """Which type some providers say they are of; None if they say nothing."""
+    traits = {trait for each in providers for trait in each.traits}
+    return next((kind for kind in HostType if kind.trait in traits), None)
 
 
 class Machines:

@@ -3,6 +3,7 @@
 
 import contextlib
 import io
+import itertools
 
 import pytest
 
@@ -14,6 +15,7 @@ from nova_multi.domain.errors import (
     Invalid,
     NameTaken,
     NotFound,
+    Unavailable,
 )
 from nova_multi.domain.host import HostType
 from nova_multi.domain.image import ImageType
@@ -104,6 +106,39 @@ def test_a_host_is_disabled_and_given_a_type(stage):
     assert not any(each.enabled for each in stage.world.services.values())
     host = stage.service.hosts.change(ADMIN, "node1", {"enabled": True}, NOWHERE)
     assert host.enabled and host.os == "Debian"
+
+
+@pytest.mark.parametrize("verb", ["create", "change"])
+def test_a_host_that_is_given_a_partition_enters_it_by_a_task(stage, verb):
+    stage.ready()
+    fields = {"name": "node1", "partition": "dev_co", "os": "Debian"}
+    hosts = stage.service.hosts
+    names = () if verb == "create" else ("node1",)
+    task = stage.done(getattr(hosts, verb)(ADMIN, *names, fields, NOWHERE))
+    assert (task.type, task.status) == ("add_host", "done")
+    shown = hosts.show(ADMIN, "node1", NOWHERE)
+    assert (shown.partition, shown.os) == ("dev_co", "Debian")
+    # Where it is already nothing takes time.
+    assert hosts.change(ADMIN, "node1", {"partition": "dev_co"}, NOWHERE) == shown
+
+
+@pytest.mark.parametrize(
+    ("call", "nth"), [("hosts.disable", 2), ("placement.set_host_type", 3)]
+)
+def test_a_host_that_nova_changes_by_half_is_put_back(stage, call, nth):
+    left = itertools.count(nth, -1)
+
+    def hook(name, when):
+        if (name, when) == (call, "before") and next(left) == 1:
+            raise Unavailable("not now")
+
+    stage.world.hook = hook
+    fields = {"enabled": False, "type": HostType.HIGH_PERFORMANCE, "os": "Debian"}
+    with pytest.raises(Unavailable):
+        stage.service.hosts.change(ADMIN, "node1", fields, NOWHERE)
+    assert all(each.enabled for each in stage.world.services.values())
+    assert not any(each.traits for each in stage.world.providers.values())
+    assert stage.service.hosts.show(ADMIN, "node1", NOWHERE).os == ""
 
 
 def test_the_named_node(stage):
