@@ -175,7 +175,7 @@ MAKING = [
 
 def picture(stage):
     """All that stands, in the cloud and in the records."""
-    kinds = ("partition", "environment", "instance", "image", "address")
+    kinds = ("partition", "environment", "instance", "image", "address", "entering")
     records = {
         kind: sorted(record.name for record in stage.store.list_records(kind))
         for kind in kinds

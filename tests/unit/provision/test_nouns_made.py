@@ -21,6 +21,7 @@ from nova_multi.domain.host import HostType
 from nova_multi.domain.image import ImageType
 from nova_multi.domain.permissions import Permissions
 from nova_multi.domain.user import UserType
+from nova_multi.provision.machines import PARTITION_KEY
 from nova_multi.provision.service import Caller, Query, Scope
 from tests.fixtures.fake_cloud import MANAGER
 from tests.unit.provision.callers import (
@@ -30,7 +31,7 @@ from tests.unit.provision.callers import (
     names,
     private,
 )
-from tests.unit.provision.conftest import ADMIN, NOWHERE
+from tests.unit.provision.conftest import ADMIN, NOWHERE, Killed
 
 # -- partitions and hosts
 
@@ -70,6 +71,36 @@ def test_a_host_with_foreign_servers_is_refused(stage):
         stage.service.partitions.add_host(ADMIN, "second", "node1")
     # To its own partition it may go.
     assert stage.service.partitions.add_host(ADMIN, "dev_co", "node1")
+
+
+def test_a_host_does_not_enter_two_partitions_at_once(stage):
+    stage.partition("one")
+    stage.partition("two")
+    partitions = stage.service.partitions
+    first = partitions.add_host(ADMIN, "one", "node1")
+
+    def hook(name, when):
+        if (name, when) == ("hosts.create_aggregate", "before"):
+            # It has looked, and done nothing yet.
+            raise Killed
+
+    stage.world.hook = hook
+    with pytest.raises(Killed):
+        stage.work()
+    stage.world.hook = None
+    second = partitions.add_host(ADMIN, "two", "node1")
+    stage.work(worker="w2")
+    ended = {each: stage.store.task(each.task_uuid) for each in (first, second)}
+    assert [ended[each].status for each in (first, second)] == ["done", "error"]
+    assert "is in partition one" in ended[second].history[-1].message
+    (aggregate,) = stage.world.aggregates.values()
+    assert (
+        aggregate.metadata[PARTITION_KEY]
+        == partitions._find.partition(ADMIN, "one").uuid
+    )
+    # Nothing keeps it from moving later.
+    stage.done(partitions.remove_host(ADMIN, "one", "node1"))
+    assert stage.done(partitions.add_host(ADMIN, "two", "node1")).status == "done"
 
 
 def test_a_new_environment_may_use_its_partitions_hosts(stage):
