@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from nova_multi.domain.environment import Environment, EnvironmentState
-from nova_multi.domain.errors import Conflict, Invalid
+from nova_multi.domain.errors import Conflict, Forbidden, Invalid
 from nova_multi.domain.host import Host
 from nova_multi.domain.names import Kind
 from nova_multi.domain.partition import Limits, Partition
@@ -58,6 +58,14 @@ class Environments(Noun):
         if not name:
             raise Invalid("the partition is missing", field="partition")
         partition = self._find.partition(caller, name)
+        if not (
+            self._find.is_admin(caller) or caller.project_id == partition.openstack_id
+        ):
+            # Who works in one environment is not to help himself to more quotas.
+            raise Forbidden(
+                f"your token is not for the project of partition {partition.name}",
+                field="partition",
+            )
         if partition.data.get("state") == "deleting":
             raise Conflict(f"partition {partition.name} is being deleted")
         users = tuple(fields.get("users") or ())

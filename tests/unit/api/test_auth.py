@@ -91,6 +91,22 @@ def test_only_operators_give_limits_to_environments(api: Api) -> None:
     assert answer.status_code in (200, 202)
 
 
+def test_only_operators_name_the_users_of_environments(api: Api) -> None:
+    """Whether there is a user would be told to whoever may ask."""
+    api("POST", "/partitions", {"name": "co"})
+    body = {"name": "dev", "partition": "co", "users": ["alice"]}
+    for user in ("alice", "nobody"):
+        changed = {"users": [user]}
+        for method, path, asked in (
+            ("POST", "/environments", body | changed),
+            ("PUT", "/environments/dev", changed),
+        ):
+            error = api.error(api(method, path, asked, token="member-token"), 403)
+            assert "multi:environment:users" in error["message"]
+    assert api.service.environments.items == {}
+    assert api("POST", "/environments", body).status_code in (201, 202)
+
+
 def test_a_refusal_does_not_tell_what_exists(api: Api) -> None:
     api("POST", "/partitions", {"name": "co"})
     answers = [

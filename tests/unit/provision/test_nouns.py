@@ -80,6 +80,23 @@ def test_strangers_see_nothing(stage):
         service.tasks.delete(STRANGER, task.uuid)
 
 
+def test_who_makes_environments(stage):
+    stage.ready()
+    fields = {"name": "mine", "partition": "dev_co"}
+    create = stage.service.environments.create
+    with pytest.raises(Forbidden) as caught:
+        create(member_of(stage), fields, NOWHERE)
+    assert caught.value.field == "partition"
+    partition = stage.service.partitions.show(ADMIN, "dev_co", NOWHERE)
+    caller = Caller("user-p", partition.uuid, MEMBER)
+    assert stage.done(create(caller, fields, NOWHERE)).status == "created"
+    # Its maker works in it, though no user of it was named.
+    stage.service.provisioners.create(caller, {"name": "p", "image": "debian"}, NOWHERE)
+    wanted = {"name": "web", "provisioner": "p", "environment": "mine"}
+    task = stage.done(stage.service.instances.create(caller, wanted, NOWHERE))
+    assert task.status == "created"
+
+
 def test_the_partitions_project_sees_all_its_environments(stage):
     stage.ready()
     stage.environment("other")
