@@ -21,7 +21,7 @@ from nova_multi.provision.nouns.base import (
     not_yet,
     page,
 )
-from nova_multi.provision.nouns.partitions import Partitions
+from nova_multi.provision.nouns.partitions import Partitions, partition_value
 from nova_multi.provision.service import Accepted, Caller, Fields, Page, Query, Scope
 from nova_multi.provision.store import Record
 
@@ -167,9 +167,11 @@ class Environments(Noun):
         return own or [host for host in found if not host.partition]
 
     def partition(self, caller: Caller, name: str, scope: Scope) -> Partition:
-        """Its partition."""
+        """Its partition; what hosts it has only administrators are told."""
         record = self._find.environment(caller, name, scope)
-        return Partitions(self._tools).show(caller, record.scope, scope)
+        if self._find.is_admin(caller):
+            return Partitions(self._tools).show(caller, record.scope, scope)
+        return partition_value(self._store.record(Kind.PARTITION, record.scope), ())
 
     def plan(self, caller: Caller, definition: Fields, scope: Scope) -> Fields:
         """To come."""

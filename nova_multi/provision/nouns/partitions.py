@@ -27,13 +27,13 @@ class Partitions(Noun):
         """Partitions that the caller may see."""
         records = self._find.partitions(caller)
         hosts = self._hosts_by_partition()
-        values = [self._value(each, hosts.get(each.name, ())) for each in records]
+        values = [partition_value(each, hosts.get(each.name, ())) for each in records]
         return page(values, query, lambda each: each.name, _FILTERS)
 
     def show(self, caller: Caller, name: str, scope: Scope) -> Partition:
         """One of them."""
         record = self._find.partition(caller, name)
-        return self._value(record, self._hosts_by_partition().get(record.name, ()))
+        return partition_value(record, self._hosts_by_partition().get(record.name, ()))
 
     def create(self, caller: Caller, fields: Fields, scope: Scope) -> Accepted:
         """Make a project for it; an aggregate comes with its first host."""
@@ -143,13 +143,15 @@ class Partitions(Noun):
                 found[host.partition] = (*found.get(host.partition, ()), host.name)
         return found
 
-    def _value(self, record: Record, hosts: Sequence[str]) -> Partition:
-        return Partition(
-            uuid=record.openstack_id or record.uuid,
-            name=record.name,
-            description=record.data.get("description", ""),
-            hosts=tuple(hosts),
-            limits=limits.read(record.data),
-            created=record.created,
-            modified=record.modified,
-        )
+
+def partition_value(record: Record, hosts: Sequence[str]) -> Partition:
+    """A record as users see it."""
+    return Partition(
+        uuid=record.openstack_id or record.uuid,
+        name=record.name,
+        description=record.data.get("description", ""),
+        hosts=tuple(hosts),
+        limits=limits.read(record.data),
+        created=record.created,
+        modified=record.modified,
+    )

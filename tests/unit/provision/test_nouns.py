@@ -50,6 +50,15 @@ def test_members_are_told_the_host_of_their_instances(stage):
     assert stage.service.instances.show(member, "web", NOWHERE).host == listed.host
 
 
+def test_members_are_not_told_the_hosts_of_their_partition(stage):
+    stage.ready()
+    stage.done(stage.service.partitions.add_host(ADMIN, "dev_co", "node1"))
+    shown = stage.service.environments.partition
+    assert shown(ADMIN, "dev", NOWHERE).hosts == ("node1",)
+    seen = shown(member_of(stage), "dev", NOWHERE)
+    assert (seen.name, seen.hosts) == ("dev_co", ())
+
+
 def test_strangers_see_nothing(stage):
     stage.ready()
     stage.instance()
