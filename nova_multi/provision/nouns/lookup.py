@@ -35,7 +35,7 @@ class Lookup:
 
     def is_admin(self, caller: Caller) -> bool:
         """Whether the caller sees everything."""
-        return "admin" in caller.roles or self._tools.single
+        return caller.admin or self._tools.single
 
     # -- partitions and environments
 
@@ -237,7 +237,7 @@ class Lookup:
 
         What belongs to no partition is for all, and the administrator's to change.
         """
-        if "admin" in caller.roles:
+        if caller.admin:
             return True
         if action == "w" and not (record.scope or self.is_admin(caller)):
             return False

@@ -188,6 +188,31 @@ def test_an_operator_changes_a_rule(
     assert api("GET", "/partitions/x", token="reader-token").status_code == 403
 
 
+def test_who_sees_everything_is_the_policys_to_say(
+    tokens: Any, service: Any, tmp_path: pathlib.Path
+) -> None:
+    """Not the name of a role's."""
+    (tmp_path / "own.yaml").write_text('"admin": "role:janitor"\n')
+    own = f"[oslo_policy]\npolicy_file = {tmp_path}/own.yaml\n"
+    found = []
+    for text, tokens_asking in (
+        ("", ("admin-token", "member-token")),
+        (own, ("admin-token", "member-token", "stranger-token")),
+    ):
+        api = Api(Client(create_app(make_conf(tmp_path, text), service)), service)
+        for token in tokens_asking:
+            body = {"name": f"web{len(found)}"}
+            assert api("POST", "/instances", body, token=token).status_code == 202
+            found.append((token, service.callers[-1].admin))
+    assert found == [
+        ("admin-token", True),
+        ("member-token", False),
+        ("admin-token", False),
+        ("member-token", False),
+        ("stranger-token", True),
+    ]
+
+
 def test_in_an_ordinary_users_project_members_make_partitions(
     tokens: Any, service: Any, tmp_path: pathlib.Path
 ) -> None:

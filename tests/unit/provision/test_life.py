@@ -499,7 +499,7 @@ def test_openstack_that_stays_away_ends_it(stage):
 
 
 def test_who_comes_from_another_project(make_stage, stage):
-    elsewhere = Caller("user-x", "p-elsewhere", frozenset({"admin"}))
+    elsewhere = Caller("user-x", "p-elsewhere", frozenset({"admin"}), admin=True)
     inside = Caller("user-single", "p-single", frozenset({"member"}))
     single = make_stage(single=True).service
     assert single.admits(inside) and not single.admits(elsewhere)
