@@ -22,6 +22,7 @@ from nova_multi.provision.nouns.base import (
     page,
 )
 from nova_multi.provision.nouns.partitions import Partitions, partition_value
+from nova_multi.provision.nouns.users import Users
 from nova_multi.provision.service import Accepted, Caller, Fields, Page, Query, Scope
 from nova_multi.provision.store import Record
 
@@ -211,18 +212,7 @@ class Environments(Noun):
         """
         if not logins or self._tools.single:
             return []
-        identity = self._tools.clouds.manager().identity
-        own = self._tools.own_users()
-        by_name = {
-            user.name: user.id
-            for user in identity.users(domain_id=self._tools.settings.domain_id)
-            if user.id not in own
-        }
-        unknown = [each for each in logins if each not in by_name]
-        unknown = [each for each in unknown if each not in by_name.values()]
-        if unknown:
-            raise Invalid(f"there is no user {', '.join(unknown)}", field="users")
-        return [by_name.get(each, each) for each in logins]
+        return Users(self._tools).ids(logins)
 
     def _partition_names(self) -> dict[str, str]:
         records = self._store.list_records(Kind.PARTITION)

@@ -473,6 +473,40 @@ def test_users_and_groups(stage):
     assert stage.world.users == {} and stage.world.groups == {}
 
 
+def test_a_login_is_what_a_user_is_found_by(stage):
+    users = stage.service.users
+    alice = users.create(ADMIN, {"username": "alice", "login": "al"}, NOWHERE)
+    users.create(ADMIN, {"username": "bob"}, NOWHERE)
+    assert users.show(ADMIN, "al", NOWHERE) == alice
+    stage.partition()
+    stage.environment(users=("al",))
+    found = stage.service.environments.show(ADMIN, "dev", NOWHERE)
+    assert (found.uuid, "member", alice.uuid) in stage.world.grants
+    group = stage.service.groups.create(
+        ADMIN, {"name": "devs", "users": ("al", "bob")}, NOWHERE
+    )
+    assert group.users == ("alice", "bob")
+
+
+@pytest.mark.parametrize(
+    "fields", [{"login": "al"}, {"login": "alice"}, {"username": "al"}]
+)
+def test_a_login_is_one_users(stage, fields):
+    users = stage.service.users
+    users.create(ADMIN, {"username": "alice", "login": "al"}, NOWHERE)
+    users.create(ADMIN, {"username": "bob", "login": "bob"}, NOWHERE)
+    for ask in (
+        lambda: users.create(ADMIN, {"username": "carol", **fields}, NOWHERE),
+        lambda: users.change(ADMIN, "bob", fields, NOWHERE),
+    ):
+        with pytest.raises(NameTaken) as caught:
+            ask()
+        assert caught.value.field == next(iter(fields))
+    assert len(stage.world.users) == 2
+    # One's own may be said again.
+    users.change(ADMIN, "alice", {"username": "alice", "login": "al"}, NOWHERE)
+
+
 def with_own_user(stage):
     """The manager is in the domain as any user is."""
     own = values.User(MANAGER, "provisioning-manager", "default")
