@@ -117,7 +117,7 @@ class Wanted:
     """What an instance needs of its host; None and zero need nothing.
 
     :ivar partition: name of the instance's partition.
-    :ivar node: the one host that an administrator named.
+    :ivar node: name or id of the one host that an administrator named.
     :ivar refused: names of hosts that were tried.
     """
 
@@ -149,7 +149,9 @@ def _requirements(hosts: Sequence[Host], wanted: Wanted) -> list[_Requirement]:
         found.append(("partition", place, lambda host: host.partition == partition))
     if wanted.node:
         node = wanted.node
-        found.append(("node", f"is called {node}", lambda host: host.name == node))
+        found.append(
+            ("node", f"is called {node}", lambda host: node in (host.name, host.uuid))
+        )
     if wanted.refused:
         tried = ", ".join(sorted(wanted.refused))
         found.append(

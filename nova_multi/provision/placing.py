@@ -10,10 +10,10 @@ from collections.abc import Sequence
 
 from nova_multi.cloud.values import Needs
 from nova_multi.domain.driver import Driver
-from nova_multi.domain.errors import NoHost, NotFound, Unsupported
+from nova_multi.domain.errors import NoHost, Unsupported
 from nova_multi.domain.host import Host, HostType, Policy, Wanted, choose_host
 from nova_multi.domain.instance import Size
-from nova_multi.provision.machines import FRESH, Machine, Machines, machines
+from nova_multi.provision.machines import FRESH, machines
 from nova_multi.provision.tools import Tools
 
 #: Seconds until what was placed shows in Nova's own numbers.
@@ -97,7 +97,7 @@ def place(tools: Tools, request: Request) -> Place:
     if request.node is None and (tools.settings.policy is None or len(hosts) == 1):
         return Place()
     _recent(tools).add(request.key, host.name)
-    machine = _named(found, host.name)
+    machine = found.named(host.name)
     return Place(machine.name, machine.services[request.driver].host)
 
 
@@ -149,7 +149,7 @@ def needs(tools: Tools, request: Request) -> Needs:
     own = aggregates.get(request.partition)
     node = None
     if request.node:
-        machine = _named(found, request.node)
+        machine = found.named(request.node, field="node")
         provider = machine.providers.get(request.driver)
         node = provider.id if provider else None
     return Needs(
@@ -162,10 +162,3 @@ def needs(tools: Tools, request: Request) -> Needs:
         outside=frozenset() if own else frozenset(aggregates.values()),
         node=node,
     )
-
-
-def _named(found: Machines, name: str) -> Machine:
-    for machine in found.all():
-        if machine.name == name:
-            return machine
-    raise NotFound(f"there is no host {name}", field="node")

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
@@ -65,9 +66,7 @@ class Hosts(Noun):
     ) -> Host | Accepted:
         """Enable, disable, give it a type; note the rest. A partition takes a task."""
         host = self.show(caller, name, scope)
-        machine = next(
-            each for each in machines(self._tools).all() if each.name == host.name
-        )
+        machine = machines(self._tools).named(host.name)
         if "drivers" in fields and set(fields["drivers"] or ()) != set(
             machine.services
         ):
@@ -105,7 +104,8 @@ class Hosts(Noun):
         data: dict[str, Any] = {k: fields[k] for k in _WRITTEN_DOWN if k in fields}
         found = self._store.list_records(Kind.HOST, name=host.name)
         if not found:
-            return self._keep(self._new(Kind.HOST, host.name, caller, data=data))
+            record = self._new(Kind.HOST, host.name, caller, data=data)
+            return self._keep(dataclasses.replace(record, uuid=host.uuid))
         return self._store.update_record(Kind.HOST, found[0].uuid, merge=data)
 
     def _in_nova(self, machine: Machine, fields: Fields) -> None:

@@ -101,7 +101,7 @@ class Partitions(Noun):
     def add_host(self, caller: Caller, name: str, hostname: str) -> Accepted | None:
         """Put a machine into it, with all its hypervisors."""
         record = self._find.partition(caller, name)
-        machine = host_steps.machine_named(self._tools, hostname, fresh=True)
+        machine = machines(self._tools).named(hostname, age=0)
         inside = set(machine.aggregate.hosts) if machine.aggregate else set()
         if machine.partition == record.uuid and inside >= set(machine.compute_hosts):
             return None
@@ -118,7 +118,7 @@ class Partitions(Noun):
     def remove_host(self, caller: Caller, name: str, hostname: str) -> Accepted | None:
         """Take a machine out of it; what runs there goes on."""
         record = self._find.partition(caller, name)
-        machine = host_steps.machine_named(self._tools, hostname, fresh=True)
+        machine = machines(self._tools).named(hostname, age=0)
         if machine.partition != record.uuid:
             return None
         payload = {"partition": record.uuid, "host": machine.name}

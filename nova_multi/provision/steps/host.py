@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nova_multi.cloud.values import Aggregate
-from nova_multi.domain.errors import Conflict, NameTaken, NotFound
+from nova_multi.domain.errors import Conflict, NameTaken
 from nova_multi.domain.host import check_addable
 from nova_multi.domain.names import Kind
 from nova_multi.provision.machines import PARTITION_KEY, Machine, machines
@@ -35,18 +35,6 @@ def add(work: Work) -> Sequence[Step]:
 def remove(work: Work) -> Sequence[Step]:
     """Take a machine out of a partition."""
     return [Step("hosts", "host", _remove)]
-
-
-def machine_named(tools: Tools, name: str, *, fresh: bool = False) -> Machine:
-    """A machine.
-
-    :raises NotFound: there is none of that name.
-    """
-    found = machines(tools)
-    for machine in found.all(age=0) if fresh else found.all():
-        if machine.name == name:
-            return machine
-    raise NotFound(f"there is no host {name}", field="host")
 
 
 def projects_of(tools: Tools, partition: str) -> list[str]:
@@ -114,7 +102,7 @@ def _release(work: Work) -> None:
 
 
 def _check(work: Work) -> None:
-    machine = machine_named(work.tools, work.payload["host"], fresh=True)
+    machine = machines(work.tools).named(work.payload["host"], age=0)
     check(work.tools, work.payload["partition"], machine)
     # Of hosts that are in it already nothing is to be taken back.
     present = set(machine.aggregate.hosts) if machine.aggregate else set()
@@ -180,7 +168,7 @@ def _take_out(work: Work) -> None:
 
 def _remove(work: Work) -> None:
     hosts = work.tools.clouds.admin().hosts
-    machine = machine_named(work.tools, work.payload["host"], fresh=True)
+    machine = machines(work.tools).named(work.payload["host"], age=0)
     if machine.aggregate and machine.partition == work.payload["partition"]:
         for host in machine.compute_hosts:
             hosts.remove_host(machine.aggregate.id, host)

@@ -80,7 +80,8 @@ def test_a_partition_without_hosts_uses_those_of_none():
 
 def test_the_named_node():
     hosts = [host("a"), host("b", instances=("x",))]
-    assert choose_host(hosts, Wanted(node="b"), FEWEST).name == "b"
+    for node in ("b", "id-b"):
+        assert choose_host(hosts, Wanted(node=node), FEWEST).name == "b"
 
 
 def test_a_host_that_has_refused_it_is_not_chosen_again():

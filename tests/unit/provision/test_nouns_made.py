@@ -172,6 +172,34 @@ def test_a_host_that_nova_changes_by_half_is_put_back(stage, call, nth):
     assert stage.service.hosts.show(ADMIN, "node1", NOWHERE).os == ""
 
 
+def test_wherever_a_host_is_named_its_id_will_do(stage):
+    stage.ready()
+    stage.world.add_machine("node2")
+    hosts, partitions = stage.service.hosts, stage.service.partitions
+    node2 = hosts.show(ADMIN, "node2", NOWHERE).uuid
+    assert node2 != "node2"
+    hosts.change(ADMIN, node2, {"os": "Debian"}, NOWHERE)
+    # It stays the same when something is written down about it.
+    assert hosts.show(ADMIN, node2, NOWHERE).uuid == node2
+    stage.done(partitions.add_host(ADMIN, "dev_co", node2))
+    assert partitions.show(ADMIN, "dev_co", NOWHERE).hosts == ("node2",)
+    stage.instance(node=node2)
+    assert [new.host for new in stage.world.requests.values()] == ["node2"]
+    stage.done(partitions.remove_host(ADMIN, "dev_co", node2))
+    assert partitions.show(ADMIN, "dev_co", NOWHERE).hosts == ()
+
+
+def test_wherever_users_and_groups_are_named_their_ids_will_do(stage):
+    users, groups = stage.service.users, stage.service.groups
+    devs = groups.create(ADMIN, {"name": "devs"}, NOWHERE)
+    fields = {"username": "alice", "groups": (devs.uuid,)}
+    alice = users.create(ADMIN, fields, NOWHERE)
+    assert alice.groups == ("devs",)
+    ops = groups.create(ADMIN, {"name": "ops", "users": (alice.uuid,)}, NOWHERE)
+    assert ops.users == ("alice",)
+    assert groups.change(ADMIN, ops.uuid, {"users": ()}, NOWHERE).users == ()
+
+
 def test_the_named_node(stage):
     stage.ready()
     stage.world.add_machine("node2")
