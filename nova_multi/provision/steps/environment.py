@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from nova_multi.cloud.clouds import Cloud
 from nova_multi.domain.errors import Forbidden, NameTaken, NotFound
@@ -271,19 +271,18 @@ READY = Step("ready", "environment", _ready)
 
 
 def _change_users(work: Work) -> None:
-    """Give the role to who is named now, take it from who was named before."""
+    """Give the role to who is named, take it from all others that Keystone knows of."""
     record = work.record(Kind.ENVIRONMENT)
     grants = work.tools.clouds.manager().grants
     role, project_id = work.tools.settings.member_role, record.openstack_id
     wanted = list(work.payload["user_ids"])
-    before: Iterable[str] = record.data.get("user_ids", ())
     for user_id in wanted:
         grants.grant(project_id, role, user_id=user_id)
-    own = work.tools.own_users()
-    for user_id in before:
-        # Without its own role the service could do nothing in the project any more.
-        if user_id not in wanted and user_id not in own:
-            grants.revoke(project_id, role, user_id=user_id)
+    # Without its own role the service could do nothing in the project any more.
+    staying = {*wanted, *work.tools.own_users()}
+    for grant in grants.grants(project_id):
+        if grant.role == role and grant.user_id and grant.user_id not in staying:
+            grants.revoke(project_id, role, user_id=grant.user_id)
     work.tools.store.update_record(
         Kind.ENVIRONMENT,
         record.uuid,

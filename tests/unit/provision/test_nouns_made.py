@@ -229,6 +229,28 @@ def test_users_of_an_environment(stage):
     assert stage.service.environments.show(ADMIN, "dev", NOWHERE).users == ("bob",)
 
 
+def test_users_are_all_that_there_are_to_be(stage):
+    """Also where somebody has given roles by other ways."""
+    stage.service.users.create(ADMIN, {"username": "alice"}, NOWHERE)
+    stage.partition()
+    stage.environment()
+    project = stage.service.environments.show(ADMIN, "dev", NOWHERE).uuid
+    manager = stage.tools.clouds.manager()
+    manager.grants.grant(project, "member", user_id="user-foreign")
+    manager.grants.grant(project, "reader", user_id="user-auditor")
+    accepted = stage.service.environments.change(
+        ADMIN, "dev", {"users": ("alice",)}, NOWHERE
+    )
+    assert stage.done(accepted).status == "done"
+    (alice,) = stage.world.users
+    assert {(role, user) for where, role, user in stage.world.grants} >= {
+        ("member", alice),
+        ("reader", "user-auditor"),
+        ("member", MANAGER),
+    }
+    assert (project, "member", "user-foreign") not in stage.world.grants
+
+
 def test_a_project_name_that_is_taken_by_others(stage):
     stage.world.projects["p-x"] = values.Project("p-x", "dev", "default")
     stage.partition()
