@@ -132,7 +132,8 @@ class Images(Noun):
                 or found.owner in (caller.project_id, data["home"])
             ):
                 raise NotFound(f"there is no image {name}")
-            if found.id in self._find.hidden_images(caller, where["scope"]):
+            # One that may not be used is not to be had under another name.
+            if found.id in self._find.hidden_images(caller, where["scope"], "x"):
                 raise NotFound(f"there is no image {name}")
         except NotFound as error:
             raise Invalid(

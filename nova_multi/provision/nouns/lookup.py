@@ -206,8 +206,10 @@ class Lookup:
         self.check(caller, record, action)
         return record
 
-    def hidden_images(self, caller: Caller, scope: str) -> set[str]:
-        """Ids in Glance of what permissions hide from the caller.
+    def hidden_images(
+        self, caller: Caller, scope: str, action: Action = "r"
+    ) -> set[str]:
+        """Ids in Glance of what permissions don't leave to the caller.
 
         Records of other partitions say nothing here: who takes up a public image there
         must not take it away from all others.
@@ -215,8 +217,8 @@ class Lookup:
         :param scope: UUID of the partition in which images are looked for.
         """
         records = self._store.list_records(Kind.IMAGE, scopes={scope, ""})
-        seen = {each.openstack_id for each in records if self.may(caller, each, "r")}
-        return {each.openstack_id for each in records} - seen
+        left = {each.openstack_id for each in records if self.may(caller, each, action)}
+        return {each.openstack_id for each in records} - left
 
     # -- permissions
 

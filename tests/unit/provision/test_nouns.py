@@ -16,12 +16,13 @@ from nova_multi.domain.errors import (
     NameTaken,
     NotFound,
 )
+from nova_multi.domain.image import ImageType
 from nova_multi.domain.permissions import Permissions
 from nova_multi.provision.provisioning import Provisioning
 from nova_multi.provision.service import Caller, Query, Scope, SignedRequest
 from nova_multi.provision.settings import Settings
 from nova_multi.provision.store import Record
-from tests.unit.provision.callers import MEMBER, STRANGER, member_of, names
+from tests.unit.provision.callers import DEBIAN_12, MEMBER, STRANGER, member_of, names
 from tests.unit.provision.conftest import ADMIN, NOWHERE, START
 
 # -- who sees what
@@ -156,6 +157,49 @@ def test_permissions_of_instances(stage, permissions, may):
             with pytest.raises(NotFound if "r" not in may else Forbidden):
                 ask()
     assert bool(instances.list(member, Query()).items) == ("r" in may)
+
+
+@pytest.mark.parametrize("denied", ["provisioner", "image", "dependency"])
+def test_what_may_only_be_seen_is_not_used(stage, denied):
+    stage.ready()
+    owner, mate = member_of(stage, user="o"), member_of(stage, user="m")
+    to_see = {"permissions": Permissions("rwxrw-r--")}
+    service = stage.service
+    fields = {"name": "debian", "type": ImageType.DISK}
+    service.images.create(
+        owner, fields | (to_see if denied == "image" else {}), NOWHERE
+    )
+    for name, more in (
+        ("base", to_see if denied == "dependency" else {}),
+        ("top", {"depends": ("base",)} | (to_see if denied == "provisioner" else {})),
+    ):
+        service.provisioners.create(
+            owner, {"name": name, "image": "debian", **more}, NOWHERE
+        )
+    assert service.provisioners.show(mate, "top", NOWHERE).name == "top"
+    wanted = {"name": "web", "provisioner": "top"}
+    with pytest.raises(Forbidden, match="don't let you"):
+        service.instances.create(mate, wanted, NOWHERE)
+    assert stage.store.list_records("instance") == []
+    assert service.instances.create(owner, wanted, NOWHERE)
+
+
+def test_an_image_that_may_only_be_seen_is_not_used_by_other_names(stage):
+    stage.ready()
+    (image,) = (each for each in stage.world.images.values() if each.name == "debian")
+    stage.world.images[image.id] = dataclasses.replace(
+        image, properties={**image.properties, **DEBIAN_12}
+    )
+    owner, mate = member_of(stage, user="o"), member_of(stage, user="m")
+    fields = {"type": ImageType.DISK}
+    service = stage.service
+    to_see = {"permissions": Permissions("rwxr--r--")}
+    service.images.create(owner, {"name": "debian", **fields, **to_see}, NOWHERE)
+    with pytest.raises(Invalid):
+        service.images.create(mate, {"name": image.id, **fields}, NOWHERE)
+    service.provisioners.create(mate, {"name": "p", "image": "debian-12"}, NOWHERE)
+    with pytest.raises(Invalid, match="no image"):
+        service.instances.create(mate, {"name": "web", "provisioner": "p"}, NOWHERE)
 
 
 def test_permissions_tell_owners_from_others(stage):
