@@ -5,6 +5,7 @@ import io
 
 import pytest
 
+from nova_multi.cloud.marks import Mark
 from nova_multi.domain.driver import Driver
 from nova_multi.domain.errors import Conflict, Invalid
 from nova_multi.domain.image import ImageType
@@ -272,6 +273,27 @@ def test_clone(stage):
     )
     assert snapshot.id not in stage.world.images
     assert [s.name for s in stage.world.servers.values()] == ["web"]
+
+
+def test_a_clone_is_on_the_same_networks(stage):
+    stage.ready()
+    environment = stage.service.environments.show(ADMIN, "dev", NOWHERE)
+    networks = stage.tools.clouds.project(environment.uuid).networks
+    second = networks.create_network("second", Mark("somebody"))
+    stage.instance(networks=("second",), variables={"A": "1"}, tags=("t",))
+    accepted = stage.service.instances.clone(ADMIN, "web", {"name": "web2"}, NOWHERE)
+    task = stage.done(accepted)
+    assert task.status == "created", task.history[-1].message
+    ports = [
+        [stage.world.ports[port].network_id for port in new.ports]
+        for new in stage.world.requests.values()
+    ]
+    assert ports == [[environment.network_id, second.id]] * 2
+    first, clone = (
+        stage.service.instances.show(ADMIN, name, NOWHERE) for name in ("web", "web2")
+    )
+    assert clone.networks == first.networks == ("second",)
+    assert (clone.variables, clone.tags) == ({"A": "1"}, ("t",))
 
 
 def test_a_port_that_is_taken_names_who_has_it(stage):
