@@ -9,6 +9,7 @@ the service gave.
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import functools
 import json
@@ -164,6 +165,7 @@ class _View:
                     "the service is another project's own", code="other_project"
                 )
             self._enforce(caller, route.policy)
+            caller = dataclasses.replace(caller, admin=self._may(caller, "admin"))
         for name in names.values():
             if len(name) > 255 or not name.isprintable():
                 raise NotFound("there is nothing of that name")
@@ -190,14 +192,17 @@ class _View:
 
         :raises Forbidden: they may not.
         """
+        if not self._may(caller, rule):
+            raise Forbidden(f"policy does not allow {rule} with your roles")
+
+    def _may(self, caller: Caller, rule: str) -> bool:
         credentials = {
             "user_id": caller.user_id,
             "project_id": caller.project_id,
             "roles": sorted(caller.roles),
         }
         target = {"project_id": caller.project_id, "user_id": caller.user_id}
-        if not self._enforcer.enforce(rule, target, credentials):
-            raise Forbidden(f"policy does not allow {rule} with your roles")
+        return bool(self._enforcer.enforce(rule, target, credentials))
 
 
 def _body(route: Route) -> tuple[base.Body, BinaryIO | None]:

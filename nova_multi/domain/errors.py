@@ -122,8 +122,8 @@ class NoHost(Conflict):
     """No host meets a requirement.
 
     :ivar requirement: the one that left none: ``partition``, ``driver``, ``type``,
-        ``node``, ``enabled``, ``cpus``, ``memory``, ``disk``; ``hosts`` where there are
-        no hosts at all.
+        ``node``, ``refused``, ``enabled``, ``cpus``, ``memory``, ``disk``; ``hosts``
+        where there are no hosts at all.
     """
 
     default_code = "no_host"

@@ -59,9 +59,10 @@ class Policy(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Usage:
-    """An amount of something: real numbers of the machine, no overcommit.
+    """An amount of something, as Placement counts it.
 
-    :ivar total: what there is.
+    :ivar total: what may be given to instances: with the operator's overcommit, less
+        what is reserved.
     :ivar used: what is given to instances.
     """
 
@@ -116,13 +117,15 @@ class Wanted:
     """What an instance needs of its host; None and zero need nothing.
 
     :ivar partition: name of the instance's partition.
-    :ivar node: the one host that an administrator named.
+    :ivar node: name or id of the one host that an administrator named.
+    :ivar refused: names of hosts that were tried.
     """
 
     partition: str | None = None
     driver: Driver | None = None
     type: HostType | None = None
     node: str | None = None
+    refused: frozenset[str] = frozenset()
     cpus: int = 0
     memory_mb: int = 0
     disk_gb: int = 0
@@ -146,7 +149,18 @@ def _requirements(hosts: Sequence[Host], wanted: Wanted) -> list[_Requirement]:
         found.append(("partition", place, lambda host: host.partition == partition))
     if wanted.node:
         node = wanted.node
-        found.append(("node", f"is called {node}", lambda host: host.name == node))
+        found.append(
+            ("node", f"is called {node}", lambda host: node in (host.name, host.uuid))
+        )
+    if wanted.refused:
+        tried = ", ".join(sorted(wanted.refused))
+        found.append(
+            (
+                "refused",
+                f"accepts it (refused by {tried})",
+                lambda host: host.name not in wanted.refused,
+            )
+        )
     if wanted.driver:
         driver = wanted.driver
         found.append(("driver", f"runs {driver}", lambda host: driver in host.drivers))
@@ -154,7 +168,7 @@ def _requirements(hosts: Sequence[Host], wanted: Wanted) -> list[_Requirement]:
         kind = wanted.type
         found.append(("type", f"is of type {kind}", lambda host: host.type == kind))
     found += [
-        ("cpus", f"has {wanted.cpus} CPUs", _has("cpus", wanted.cpus, total=True)),
+        ("cpus", f"has {wanted.cpus} CPUs free", _has("cpus", wanted.cpus)),
         (
             "memory",
             f"has {wanted.memory_mb} MB of memory free",
@@ -169,13 +183,8 @@ def _in_service(host: Host) -> bool:
     return host.enabled and host.state is not HostState.DOWN
 
 
-def _has(resource: str, amount: int, *, total: bool = False) -> Callable[[Host], bool]:
-    def test(host: Host) -> bool:
-        # CPUs are shared in time: a guest needs that many to exist, not to be free.
-        usage = host.usage.get(resource, Usage())
-        return (usage.total if total else usage.free) >= amount
-
-    return test
+def _has(resource: str, amount: int) -> Callable[[Host], bool]:
+    return lambda host: host.free(resource) >= amount
 
 
 def choose_host(hosts: Sequence[Host], wanted: Wanted, policy: Policy) -> Host:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Permissions such as ``rwxr-x---``: what they leave of what a role allows.
 
-r: see. w: change and delete. x: start, stop, execute.
+r: see. w: change and delete. x: start, stop, execute; make instances of it.
 """
 
 from __future__ import annotations

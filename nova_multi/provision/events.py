@@ -16,7 +16,7 @@ from typing import Any
 from nova_multi.cloud import marks
 from nova_multi.domain import times
 from nova_multi.domain.errors import Conflict, DomainError, Invalid, NotFound
-from nova_multi.domain.names import is_id
+from nova_multi.domain.names import Kind, is_id
 from nova_multi.domain.task import TaskStatus, TaskType
 from nova_multi.provision.poll import TASK_STATES
 from nova_multi.provision.tools import Tools
@@ -35,6 +35,7 @@ class Event:
     """What happened to a server.
 
     :ivar task: UUID of the task that made it, as its metadata says.
+    :ivar project_id: whose server it is.
     :ivar host: compute host, empty as long as it has none.
     """
 
@@ -42,6 +43,7 @@ class Event:
     server_id: str
     task: str
     at: datetime.datetime
+    project_id: str = ""
     host: str = ""
     task_state: str = ""
     request_id: str = ""
@@ -94,6 +96,7 @@ def read(
         server_id=server_id,
         task=task,
         at=_time(timestamp),
+        project_id=str(data.get("tenant_id") or ""),
         # A compute tells of a boot's begin before the server has its host.
         host=str(data.get("host") or _compute_host(publisher)),
         task_state=str(states.get("new_task_state") or data.get("task_state") or ""),
@@ -147,8 +150,8 @@ class Listener:
         task = self._tools.store.task(event.task)
         if task.type not in _MAKERS or task.status is TaskStatus.ERROR:
             return
-        # A user may write any metadata on any server: once the task's own server is
-        # known, no other one moves it.
+        # A user may write any metadata on any server: only one of the environment's own
+        # moves a task, and no other once the task's server is known.
         if not self._is_of(event, task.object_uuid):
             return
         for status, message in changes:
@@ -162,11 +165,17 @@ class Listener:
     def _is_of(self, event: Event, object_uuid: str) -> bool:
         if object_uuid == event.server_id:
             return True
+        store = self._tools.store
         try:
-            record = self._tools.store.record("instance", object_uuid)
+            record = store.record(Kind.INSTANCE, object_uuid)
+            if record.openstack_id:
+                return record.openstack_id == event.server_id
+            if self._tools.single:
+                return True
+            project_id = store.record(Kind.ENVIRONMENT, record.scope).openstack_id
         except NotFound:
             return False
-        return record.openstack_id in ("", event.server_id)
+        return bool(project_id) and project_id == event.project_id
 
     def _wake(self, event: Event) -> None:
         self._tools.signals.wake(event.task)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 import threading
 import time
+import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 
@@ -19,6 +20,7 @@ from nova_multi.cloud.values import (
     Provider,
 )
 from nova_multi.domain.driver import Driver
+from nova_multi.domain.errors import NotFound
 from nova_multi.domain.host import Host, HostState, HostType, Usage
 from nova_multi.domain.names import Kind
 from nova_multi.provision.store import Record
@@ -29,6 +31,8 @@ PARTITION_KEY = "nova_multi_partition"
 #: Seconds for which what was found serves others, too: a burst asks once.
 FRESH = 2.0
 
+#: Machines have no id of their own in OpenStack: it is made of their names.
+_NAMESPACE = uuid.UUID("5f0c8f62-6f5b-4c0e-9a53-0d8f3f6f7e11")
 _RESOURCES = {
     "cpus": placement.CPUS,
     "memory_mb": placement.MEMORY,
@@ -52,6 +56,11 @@ class Machine:
     aggregate: Aggregate | None = None
 
     @property
+    def uuid(self) -> str:
+        """Its id, the same for ever."""
+        return str(uuid.uuid5(_NAMESPACE, self.name))
+
+    @property
     def compute_hosts(self) -> tuple[str, ...]:
         """Names of its compute services' hosts."""
         return tuple(service.host for service in self.services.values())
@@ -69,11 +78,7 @@ class Machine:
     @property
     def type(self) -> HostType:
         """From the traits of its providers."""
-        traits = {trait for each in self.providers.values() for trait in each.traits}
-        for kind in HostType:
-            if kind.trait in traits:
-                return kind
-        return HostType.GENERAL_PURPOSE
+        return type_of(self.providers.values()) or HostType.GENERAL_PURPOSE
 
     def usable(self) -> tuple[Driver, ...]:
         """Drivers whose services are up and enabled."""
@@ -126,7 +131,7 @@ class Machine:
         local = next((a for a in addresses if ":" not in a), "")
         local6 = next((a for a in addresses if ":" in a), "")
         return Host(
-            uuid=record.uuid if record else self.name,
+            uuid=self.uuid,
             name=self.name,
             os=data.get("os", ""),
             memory_mb=data.get("memory_mb") or usage["memory_mb"].total,
@@ -145,6 +150,12 @@ class Machine:
             created=record.created if record else None,
             modified=record.modified if record else None,
         )
+
+
+def type_of(providers: Iterable[Provider]) -> HostType | None:
+    """Which type some providers say they are of; None if they say nothing."""
+    traits = {trait for each in providers for trait in each.traits}
+    return next((kind for kind in HostType if kind.trait in traits), None)
 
 
 class Machines:
@@ -175,6 +186,17 @@ class Machines:
         """Ask again next time."""
         with self._lock:
             self._found = None
+
+    def named(self, name: str, *, age: float = FRESH, field: str = "host") -> Machine:
+        """One by name or id.
+
+        :param field: of the request that names it.
+        :raises NotFound: there is none.
+        """
+        for machine in self.all(age=age):
+            if name in (machine.name, machine.uuid):
+                return machine
+        raise NotFound(f"there is no host {name}", field=field)
 
     def partition_names(self) -> dict[str, str]:
         """Names of partitions by their records' UUIDs."""

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 
 from nova_multi.cloud.values import Needs
 from nova_multi.domain.driver import Driver
-from nova_multi.domain.errors import NotFound, Unsupported
+from nova_multi.domain.errors import NoHost, Unsupported
 from nova_multi.domain.host import Host, HostType, Policy, Wanted, choose_host
 from nova_multi.domain.instance import Size
-from nova_multi.provision.machines import FRESH, Machine, Machines, machines
+from nova_multi.provision.machines import FRESH, machines
 from nova_multi.provision.tools import Tools
 
 #: Seconds until what was placed shows in Nova's own numbers.
@@ -38,6 +38,7 @@ class Request:
 
     :ivar key: the same for repetitions.
     :ivar partition: UUID of the partition's record.
+    :ivar refused: machines that Nova didn't take it on.
     """
 
     key: str
@@ -46,6 +47,7 @@ class Request:
     size: Size
     host_type: HostType | None = None
     node: str | None = None
+    refused: frozenset[str] = frozenset()
 
 
 class Recent:
@@ -90,27 +92,44 @@ def place(tools: Tools, request: Request) -> Place:
             )
         return Place()
     found = machines(tools)
-    recent: Recent = tools.memory.setdefault("recently placed", Recent())
-    policy = tools.settings.policy
     hosts = found.hosts(request.driver, age=FRESH)
-    host = choose_host(
-        recent.on(request.key, hosts),
+    host = _best(tools, request, hosts)
+    if request.node is None and (tools.settings.policy is None or len(hosts) == 1):
+        return Place()
+    _recent(tools).add(request.key, host.name)
+    machine = found.named(host.name)
+    return Place(machine.name, machine.services[request.driver].host)
+
+
+def fits(tools: Tools, request: Request) -> bool:
+    """Whether any host fits, as Nova has it just now."""
+    try:
+        _best(tools, request, machines(tools).hosts(request.driver))
+    except NoHost:
+        return False
+    return True
+
+
+def _best(tools: Tools, request: Request, hosts: Sequence[Host]) -> Host:
+    return choose_host(
+        _recent(tools).on(request.key, hosts),
         Wanted(
-            partition=found.partition_names().get(request.partition, ""),
+            partition=machines(tools).partition_names().get(request.partition, ""),
             driver=request.driver,
             type=request.host_type,
             node=request.node,
+            refused=request.refused,
             cpus=request.size.cpus,
             memory_mb=request.size.memory_mb,
             disk_gb=request.size.disk_gb,
         ),
-        policy or Policy.FEWEST_INSTANCES,
+        tools.settings.policy or Policy.FEWEST_INSTANCES,
     )
-    if request.node is None and (policy is None or len(hosts) == 1):
-        return Place()
-    recent.add(request.key, host.name)
-    machine = _named(found, host.name)
-    return Place(machine.name, machine.services[request.driver].host)
+
+
+def _recent(tools: Tools) -> Recent:
+    found: Recent = tools.memory.setdefault("recently placed", Recent())
+    return found
 
 
 def why_none(tools: Tools, request: Request) -> str:
@@ -130,7 +149,7 @@ def needs(tools: Tools, request: Request) -> Needs:
     own = aggregates.get(request.partition)
     node = None
     if request.node:
-        machine = _named(found, request.node)
+        machine = found.named(request.node, field="node")
         provider = machine.providers.get(request.driver)
         node = provider.id if provider else None
     return Needs(
@@ -143,10 +162,3 @@ def needs(tools: Tools, request: Request) -> Needs:
         outside=frozenset() if own else frozenset(aggregates.values()),
         node=node,
     )
-
-
-def _named(found: Machines, name: str) -> Machine:
-    for machine in found.all():
-        if machine.name == name:
-            return machine
-    raise NotFound(f"there is no host {name}", field="node")

@@ -57,6 +57,7 @@ class Caller:
     :ivar roles: in that project, in lower case.
     :ivar request_id: ``req-<uuid>``, kept with the task and in the audit record.
     :ivar remote_address: of the client, empty if unknown.
+    :ivar admin: whether the rule ``admin`` of the policy lets them see everything.
     """
 
     user_id: str
@@ -64,6 +65,7 @@ class Caller:
     roles: frozenset[str] = frozenset()
     request_id: str = ""
     remote_address: str = ""
+    admin: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -68,7 +68,10 @@ ROUTES = [
         change=environment.EnvironmentChange,
         answer=environment.EnvironmentAnswer,
         filters=environment.EnvironmentQuery,
-        field_policies={"limits": "multi:environment:limits"},
+        field_policies={
+            "limits": "multi:environment:limits",
+            "users": "multi:environment:users",
+        },
     ).routes(),
     Route(
         "GET",

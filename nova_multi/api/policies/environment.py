@@ -20,6 +20,13 @@ def list_rules() -> list[policy.RuleDefault]:
             ("PUT", "/environments/{name}"),
         ),
         rule(
+            "multi:environment:users",
+            OPERATOR,
+            "Name the users of an environment.",
+            ("POST", "/environments"),
+            ("PUT", "/environments/{name}"),
+        ),
+        rule(
             "multi:environment:hosts",
             ADMIN,
             "List the hosts that an environment may use.",

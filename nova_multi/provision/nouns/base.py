@@ -18,7 +18,7 @@ from nova_multi.domain.names import Kind
 from nova_multi.domain.permissions import Permissions
 from nova_multi.domain.task import Task, TaskStatus, TaskType
 from nova_multi.provision.nouns.lookup import Lookup
-from nova_multi.provision.service import Accepted, Caller, Page, Query
+from nova_multi.provision.service import Accepted, Caller, Page, Query, Scope
 from nova_multi.provision.store import Record
 from nova_multi.provision.tools import Tools
 
@@ -33,6 +33,19 @@ class Noun:
         self._tools = tools
         self._store = tools.store
         self._find = Lookup(tools)
+
+    def _home(
+        self, caller: Caller, scope: Scope
+    ) -> tuple[Record | None, Record | None]:
+        """As :meth:`Lookup.home`, for what is to be there longer.
+
+        :raises Conflict: it is being deleted.
+        """
+        found = self._find.home(caller, scope)
+        for each in found:
+            if each and each.data.get("state") == "deleting":
+                raise Conflict(f"{each.kind} {each.name} is being deleted")
+        return found
 
     def _new(
         self,

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from nova_multi.domain.environment import Environment, EnvironmentState
-from nova_multi.domain.errors import Conflict, Invalid
+from nova_multi.domain.errors import Conflict, Forbidden, Invalid
 from nova_multi.domain.host import Host
 from nova_multi.domain.names import Kind
 from nova_multi.domain.partition import Limits, Partition
 from nova_multi.domain.task import TaskType
-from nova_multi.provision import limits, publishing
+from nova_multi.provision import contents, limits, publishing
 from nova_multi.provision.machines import machines
 from nova_multi.provision.nouns.base import (
     Noun,
@@ -21,7 +21,8 @@ from nova_multi.provision.nouns.base import (
     not_yet,
     page,
 )
-from nova_multi.provision.nouns.partitions import Partitions
+from nova_multi.provision.nouns.partitions import Partitions, partition_value
+from nova_multi.provision.nouns.users import Users
 from nova_multi.provision.service import Accepted, Caller, Fields, Page, Query, Scope
 from nova_multi.provision.store import Record
 
@@ -58,6 +59,14 @@ class Environments(Noun):
         if not name:
             raise Invalid("the partition is missing", field="partition")
         partition = self._find.partition(caller, name)
+        if not (
+            self._find.is_admin(caller) or caller.project_id == partition.openstack_id
+        ):
+            # Who works in one environment is not to help himself to more quotas.
+            raise Forbidden(
+                f"your token is not for the project of partition {partition.name}",
+                field="partition",
+            )
         if partition.data.get("state") == "deleting":
             raise Conflict(f"partition {partition.name} is being deleted")
         users = tuple(fields.get("users") or ())
@@ -137,12 +146,7 @@ class Environments(Noun):
         """Delete it if it is empty."""
         record = self._find.environment(caller, name, scope)
         self._find.check(caller, record, "w", record.openstack_id)
-        inside = self._store.list_records(Kind.INSTANCE, scope=record.uuid, limit=5)
-        if inside:
-            names = ", ".join(each.name for each in inside)
-            raise Conflict(
-                f"environment {record.name} has instances: {names}", code="not_empty"
-            )
+        contents.check_empty(self._store, record)
         self._check_made(record)
         state = record.data.get("state")
         payload = {
@@ -164,9 +168,11 @@ class Environments(Noun):
         return own or [host for host in found if not host.partition]
 
     def partition(self, caller: Caller, name: str, scope: Scope) -> Partition:
-        """Its partition."""
+        """Its partition; what hosts it has only administrators are told."""
         record = self._find.environment(caller, name, scope)
-        return Partitions(self._tools).show(caller, record.scope, scope)
+        if self._find.is_admin(caller):
+            return Partitions(self._tools).show(caller, record.scope, scope)
+        return partition_value(self._store.record(Kind.PARTITION, record.scope), ())
 
     def plan(self, caller: Caller, definition: Fields, scope: Scope) -> Fields:
         """To come."""
@@ -206,18 +212,7 @@ class Environments(Noun):
         """
         if not logins or self._tools.single:
             return []
-        identity = self._tools.clouds.manager().identity
-        own = self._tools.own_users()
-        by_name = {
-            user.name: user.id
-            for user in identity.users(domain_id=self._tools.settings.domain_id)
-            if user.id not in own
-        }
-        unknown = [each for each in logins if each not in by_name]
-        unknown = [each for each in unknown if each not in by_name.values()]
-        if unknown:
-            raise Invalid(f"there is no user {', '.join(unknown)}", field="users")
-        return [by_name.get(each, each) for each in logins]
+        return Users(self._tools).ids(logins)
 
     def _partition_names(self) -> dict[str, str]:
         records = self._store.list_records(Kind.PARTITION)

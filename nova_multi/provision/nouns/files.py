@@ -31,7 +31,7 @@ class Files(Noun):
         self, caller: Caller, fields: Fields, content: BinaryIO, scope: Scope
     ) -> File:
         """Keep a file."""
-        partition, environment = self._find.home(caller, scope)
+        partition, environment = self._home(caller, scope)
         within = partition.uuid if partition else caller.project_id
         project_id = environment.openstack_id if environment else caller.project_id
         name = fields["name"]

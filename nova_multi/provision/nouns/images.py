@@ -77,7 +77,7 @@ class Images(Noun):
                 )
         if kind is ImageType.ISO:
             raise Unsupported("an ISO is not installed here yet", field="type")
-        partition, environment = self._find.home(caller, scope)
+        partition, environment = self._home(caller, scope)
         within = environment or partition
         if within is None and not self._find.is_admin(caller):
             # What belongs to no partition is for all, and the administrator's to make.
@@ -153,7 +153,8 @@ class Images(Noun):
                 or found.owner in (caller.project_id, data["home"])
             ):
                 raise NotFound(f"there is no image {name}")
-            if found.id in self._find.hidden_images(caller, where["scope"]):
+            # One that may not be used is not to be had under another name.
+            if found.id in self._find.hidden_images(caller, where["scope"], "x"):
                 raise NotFound(f"there is no image {name}")
         except NotFound as error:
             raise Invalid(

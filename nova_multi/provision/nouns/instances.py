@@ -235,7 +235,15 @@ class Instances(Making):
         size = {key: data[key] for key in ("cpus", "memory_mb", "disk_gb")}
         kept = {
             key: data[key]
-            for key in ("description", "provisioner", "host_type", "driver", "tags")
+            for key in (
+                "description",
+                "provisioner",
+                "host_type",
+                "driver",
+                "tags",
+                "networks",
+                "variables",
+            )
             if key in data
         }
         payload = {
@@ -247,6 +255,7 @@ class Instances(Making):
             "driver": data["driver"],
             "host_type": data.get("host_type"),
             "description": data.get("description", ""),
+            "networks": self._networks(data, environment),
         }
         image = data.get("image", "")
         batch = Batch(

@@ -35,7 +35,7 @@ class Lookup:
 
     def is_admin(self, caller: Caller) -> bool:
         """Whether the caller sees everything."""
-        return "admin" in caller.roles or self._tools.single
+        return caller.admin or self._tools.single
 
     # -- partitions and environments
 
@@ -206,8 +206,10 @@ class Lookup:
         self.check(caller, record, action)
         return record
 
-    def hidden_images(self, caller: Caller, scope: str) -> set[str]:
-        """Ids in Glance of what permissions hide from the caller.
+    def hidden_images(
+        self, caller: Caller, scope: str, action: Action = "r"
+    ) -> set[str]:
+        """Ids in Glance of what permissions don't leave to the caller.
 
         Records of other partitions say nothing here: who takes up a public image there
         must not take it away from all others.
@@ -215,8 +217,8 @@ class Lookup:
         :param scope: UUID of the partition in which images are looked for.
         """
         records = self._store.list_records(Kind.IMAGE, scopes={scope, ""})
-        seen = {each.openstack_id for each in records if self.may(caller, each, "r")}
-        return {each.openstack_id for each in records} - seen
+        left = {each.openstack_id for each in records if self.may(caller, each, action)}
+        return {each.openstack_id for each in records} - left
 
     # -- permissions
 
@@ -237,7 +239,7 @@ class Lookup:
 
         What belongs to no partition is for all, and the administrator's to change.
         """
-        if "admin" in caller.roles:
+        if caller.admin:
             return True
         if action == "w" and not (record.scope or self.is_admin(caller)):
             return False

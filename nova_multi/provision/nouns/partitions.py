@@ -6,12 +6,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from nova_multi.domain.errors import Conflict
 from nova_multi.domain.host import Host
 from nova_multi.domain.names import Kind
 from nova_multi.domain.partition import Partition
 from nova_multi.domain.task import TaskType
-from nova_multi.provision import limits
+from nova_multi.provision import contents, limits
 from nova_multi.provision.machines import machines
 from nova_multi.provision.nouns.base import Noun, attributes, limited_by_cloud, page
 from nova_multi.provision.service import Accepted, Caller, Fields, Page, Query, Scope
@@ -28,13 +27,13 @@ class Partitions(Noun):
         """Partitions that the caller may see."""
         records = self._find.partitions(caller)
         hosts = self._hosts_by_partition()
-        values = [self._value(each, hosts.get(each.name, ())) for each in records]
+        values = [partition_value(each, hosts.get(each.name, ())) for each in records]
         return page(values, query, lambda each: each.name, _FILTERS)
 
     def show(self, caller: Caller, name: str, scope: Scope) -> Partition:
         """One of them."""
         record = self._find.partition(caller, name)
-        return self._value(record, self._hosts_by_partition().get(record.name, ()))
+        return partition_value(record, self._hosts_by_partition().get(record.name, ()))
 
     def create(self, caller: Caller, fields: Fields, scope: Scope) -> Accepted:
         """Make a project for it; an aggregate comes with its first host."""
@@ -80,15 +79,10 @@ class Partitions(Noun):
         return self.show(caller, record.uuid, scope)
 
     def delete(self, caller: Caller, name: str, scope: Scope) -> Accepted:
-        """Delete it if it has no environments."""
+        """Delete it if it is empty."""
         record = self._find.partition(caller, name)
         self._check_made(record)
-        inside = self._store.list_records(Kind.ENVIRONMENT, scope=record.uuid, limit=5)
-        if inside:
-            names = ", ".join(each.name for each in inside)
-            raise Conflict(
-                f"partition {record.name} has environments: {names}", code="not_empty"
-            )
+        contents.check_empty(self._store, record)
         payload = {
             "partition": record.uuid,
             # What another try has left half-way is not to be used again.
@@ -107,7 +101,7 @@ class Partitions(Noun):
     def add_host(self, caller: Caller, name: str, hostname: str) -> Accepted | None:
         """Put a machine into it, with all its hypervisors."""
         record = self._find.partition(caller, name)
-        machine = host_steps.machine_named(self._tools, hostname, fresh=True)
+        machine = machines(self._tools).named(hostname, age=0)
         inside = set(machine.aggregate.hosts) if machine.aggregate else set()
         if machine.partition == record.uuid and inside >= set(machine.compute_hosts):
             return None
@@ -124,7 +118,7 @@ class Partitions(Noun):
     def remove_host(self, caller: Caller, name: str, hostname: str) -> Accepted | None:
         """Take a machine out of it; what runs there goes on."""
         record = self._find.partition(caller, name)
-        machine = host_steps.machine_named(self._tools, hostname, fresh=True)
+        machine = machines(self._tools).named(hostname, age=0)
         if machine.partition != record.uuid:
             return None
         payload = {"partition": record.uuid, "host": machine.name}
@@ -149,13 +143,15 @@ class Partitions(Noun):
                 found[host.partition] = (*found.get(host.partition, ()), host.name)
         return found
 
-    def _value(self, record: Record, hosts: Sequence[str]) -> Partition:
-        return Partition(
-            uuid=record.openstack_id or record.uuid,
-            name=record.name,
-            description=record.data.get("description", ""),
-            hosts=tuple(hosts),
-            limits=limits.read(record.data),
-            created=record.created,
-            modified=record.modified,
-        )
+
+def partition_value(record: Record, hosts: Sequence[str]) -> Partition:
+    """A record as users see it."""
+    return Partition(
+        uuid=record.openstack_id or record.uuid,
+        name=record.name,
+        description=record.data.get("description", ""),
+        hosts=tuple(hosts),
+        limits=limits.read(record.data),
+        created=record.created,
+        modified=record.modified,
+    )

@@ -50,7 +50,7 @@ class Provisioners(Noun):
 
     def create(self, caller: Caller, fields: Fields, scope: Scope) -> Provisioner:
         """Keep one."""
-        partition, environment = self._find.home(caller, scope)
+        partition, environment = self._home(caller, scope)
         data = _data(fields)
         self._check(caller, Provisioner("", fields["name"], **_fields(data)), scope)
         record = self._keep(

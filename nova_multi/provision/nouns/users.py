@@ -13,7 +13,13 @@ from typing import Any
 from nova_multi.cloud import values
 from nova_multi.cloud.identity import Identity
 from nova_multi.cloud.marks import Mark
-from nova_multi.domain.errors import DomainError, Forbidden, Invalid, NotFound
+from nova_multi.domain.errors import (
+    DomainError,
+    Forbidden,
+    Invalid,
+    NameTaken,
+    NotFound,
+)
 from nova_multi.domain.names import Kind
 from nova_multi.domain.user import Group, User, UserType
 from nova_multi.provision.nouns.base import Noun, attributes, page
@@ -49,6 +55,38 @@ class _Keystone(Noun):
         own = self._tools.own_users()
         found = self._identity.users(domain_id=self._domain)
         return tuple(user for user in found if user.id not in own)
+
+    def _logins(self) -> dict[str, str]:
+        """Ids of users by their logins."""
+        records = self._store.list_records(Kind.USER)
+        return {
+            each.data["login"]: each.openstack_id
+            for each in records
+            if each.data.get("login")
+        }
+
+    def ids(self, names: Iterable[str]) -> Sequence[str]:
+        """Keystone's ids of users.
+
+        :param names: ids, names or logins; an id goes before a name, and that before a
+            login.
+        :raises Invalid: one is unknown.
+        """
+        names = list(names)
+        if not names:
+            return []
+        known = self._known(self._users())
+        unknown = [each for each in names if each not in known]
+        if unknown:
+            raise Invalid(f"there is no user {', '.join(unknown)}", field="users")
+        return [known[each] for each in names]
+
+    def _known(self, users: Iterable[values.User]) -> dict[str, str]:
+        """Ids of users by all that they may be called."""
+        users = list(users)
+        there = {each.id: each.id for each in users}
+        logins = {login: id for login, id in self._logins().items() if id in there}
+        return logins | {each.name: each.id for each in users} | there
 
     def _members_of(self, group_id: str) -> tuple[values.User, ...]:
         """A group's users but the service's own."""
@@ -109,6 +147,7 @@ class Users(_Keystone):
     def create(self, caller: Caller, fields: Fields, scope: Scope) -> User:
         """Make one, without a password: whoever manages Keystone sets it."""
         name = fields["username"]
+        self._check_free(fields)
         group_ids = self._group_ids(fields.get("groups") or ())
         mark = Mark(task=self._tools.new_uuid())
         user = self._identity.create_user(name, mark, domain_id=self._domain)
@@ -123,6 +162,7 @@ class Users(_Keystone):
     def change(self, caller: Caller, name: str, fields: Fields, scope: Scope) -> User:
         """Change what is given, all of it or nothing."""
         user = self._one(name)
+        self._check_free(fields, user.id)
         group_ids = self._group_ids(fields.get("groups") or ())
         identity, new_name = self._identity, fields.get("username") or user.name
         with _taken_back() as undo:
@@ -151,10 +191,27 @@ class Users(_Keystone):
         self._told(caller, "delete", user.id, user.name)
 
     def _one(self, name: str) -> values.User:
-        for user in self._users():
-            if name in (user.name, user.id):
+        users = self._users()
+        user_id = self._known(users).get(name)
+        for user in users:
+            if user.id == user_id:
                 return user
         raise NotFound(f"there is no user {name}", field="user")
+
+    def _check_free(self, fields: Fields, user_id: str = "") -> None:
+        """See that names and logins mean one user each.
+
+        :param user_id: whose they are to be; a new user's otherwise.
+        :raises NameTaken: another user has one of them.
+        """
+        others = {
+            login: id for login, id in self._logins().items() if id != user_id
+        } | {each.name: each.id for each in self._users() if each.id != user_id}
+        for field in ("username", "login"):
+            if fields.get(field) in others:
+                raise NameTaken(
+                    f"there is already a user called {fields[field]}", field=field
+                )
 
     def _members(
         self, groups: Sequence[values.Group], user_ids: Sequence[str]
@@ -175,7 +232,9 @@ class Users(_Keystone):
         by_name: dict[str, str] = {}
         names = list(names)
         if names:
-            by_name = {each.name: each.id for each in self._groups()}
+            groups = self._groups()
+            by_name = {each.name: each.id for each in groups}
+            by_name |= {each.id: each.id for each in groups}
         unknown = [each for each in names if each not in by_name]
         if unknown:
             raise Invalid(f"there is no group {', '.join(unknown)}", field="groups")
@@ -220,7 +279,7 @@ class Groups(_Keystone):
 
     def create(self, caller: Caller, fields: Fields, scope: Scope) -> Group:
         """Make one."""
-        user_ids = self._user_ids(fields.get("users") or ())
+        user_ids = self.ids(fields.get("users") or ())
         mark = Mark(task=self._tools.new_uuid())
         group = self._identity.create_group(
             fields["name"], mark, domain_id=self._domain
@@ -235,7 +294,7 @@ class Groups(_Keystone):
     def change(self, caller: Caller, name: str, fields: Fields, scope: Scope) -> Group:
         """Change what is given, all of it or nothing."""
         group = self._one(name)
-        user_ids = self._user_ids(fields.get("users") or ())
+        user_ids = self.ids(fields.get("users") or ())
         identity, old_name = self._identity, group.name
         with _taken_back() as undo:
             if fields.get("name") and fields["name"] != old_name:
@@ -266,16 +325,6 @@ class Groups(_Keystone):
             if name in (group.name, group.id):
                 return group
         raise NotFound(f"there is no group {name}", field="group")
-
-    def _user_ids(self, names: Iterable[str]) -> Sequence[str]:
-        by_name: dict[str, str] = {}
-        names = list(names)
-        if names:
-            by_name = {each.name: each.id for each in self._users()}
-        unknown = [each for each in names if each not in by_name]
-        if unknown:
-            raise Invalid(f"there is no user {', '.join(unknown)}", field="users")
-        return [by_name[each] for each in names]
 
     def _value(self, group: values.Group) -> Group:
         users = tuple(each.name for each in self._members_of(group.id))

@@ -55,9 +55,9 @@ class Wishes(Noun):
             )
         scope = Scope(partition=environment.scope)
         try:
-            record = self._find.one_shared(Kind.PROVISIONER, caller, name, scope)
+            record = self._find.one_shared(Kind.PROVISIONER, caller, name, scope, "x")
         except NotFound:
-            record = self._find.one_shared(Kind.PROVISIONER, caller, name)
+            record = self._find.one_shared(Kind.PROVISIONER, caller, name, action="x")
         return provisioners.value(record)
 
     def _standing(self, caller: Caller, environment: Record) -> Standing:
@@ -136,6 +136,7 @@ class Wishes(Noun):
                 caller,
                 provisioner.image,
                 Scope(partition=environment.scope),
+                "x",
             )
         except NotFound:
             record = None
@@ -148,7 +149,7 @@ class Wishes(Noun):
                     driver,
                     prefer,
                     public_only=not ready,
-                    hidden=self._find.hidden_images(caller, environment.scope),
+                    hidden=self._find.hidden_images(caller, environment.scope, "x"),
                 )
             if not record.openstack_id:
                 raise Conflict(

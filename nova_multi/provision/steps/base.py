@@ -143,6 +143,16 @@ class Work:
         self.state = {key: each for key, each in merged.items() if each is not None}
         self.save(log)
 
+    def go_back(self, *names: str, **values: Any) -> None:
+        """Have steps done anew whose effects were taken back.
+
+        :param values: as for :meth:`keep`.
+        :raises Fenced: the task is another worker's.
+        """
+        self.done = [each for each in self.done if each not in names]
+        self.begun = {key: at for key, at in self.begun.items() if key not in names}
+        self.keep(**values)
+
     def save(self, log: str = "") -> None:
         """Keep the progress.
 

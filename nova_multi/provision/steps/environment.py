@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from nova_multi.cloud.clouds import Cloud
-from nova_multi.domain.errors import Conflict, Forbidden, NameTaken, NotFound
+from nova_multi.domain.errors import Forbidden, NameTaken, NotFound
 from nova_multi.domain.names import Kind
 from nova_multi.domain.task import TaskStatus
-from nova_multi.provision import limits, publishing
+from nova_multi.provision import contents, limits, publishing
 from nova_multi.provision.machines import PARTITION_KEY
 from nova_multi.provision.steps import quota
 from nova_multi.provision.steps.base import Step, Work, made, ready, take_back
@@ -271,19 +271,18 @@ READY = Step("ready", "environment", _ready)
 
 
 def _change_users(work: Work) -> None:
-    """Give the role to who is named now, take it from who was named before."""
+    """Give the role to who is named, take it from all others that Keystone knows of."""
     record = work.record(Kind.ENVIRONMENT)
     grants = work.tools.clouds.manager().grants
     role, project_id = work.tools.settings.member_role, record.openstack_id
     wanted = list(work.payload["user_ids"])
-    before: Iterable[str] = record.data.get("user_ids", ())
     for user_id in wanted:
         grants.grant(project_id, role, user_id=user_id)
-    own = work.tools.own_users()
-    for user_id in before:
-        # Without its own role the service could do nothing in the project any more.
-        if user_id not in wanted and user_id not in own:
-            grants.revoke(project_id, role, user_id=user_id)
+    # Without its own role the service could do nothing in the project any more.
+    staying = {*wanted, *work.tools.own_users()}
+    for grant in grants.grants(project_id):
+        if grant.role == role and grant.user_id and grant.user_id not in staying:
+            grants.revoke(project_id, role, user_id=grant.user_id)
     work.tools.store.update_record(
         Kind.ENVIRONMENT,
         record.uuid,
@@ -335,32 +334,10 @@ def _broken(work: Work) -> None:
 
 def _check_empty(work: Work) -> None:
     """Nothing comes into it from now on: it is in the state deleting."""
-    found = work.tools.store.list_records(
-        Kind.INSTANCE, scope=work.payload["record"], limit=5
-    )
-    if found:
-        names = ", ".join(record.name for record in found)
-        raise Conflict(f"it has instances: {names}", code="not_empty")
-    check_no_servers(work)
-
-
-def check_no_servers(work: Work) -> None:
-    """See that nobody has made servers in the project by other ways.
-
-    Keystone would delete it all the same, and nobody could reach them any more.
-
-    :raises Conflict: somebody has.
-    """
-    if work.tools.single or not work.state.get("project_id"):
-        return
-    try:
-        found = work.project().servers.servers(limit=5)
-    except (Forbidden, NotFound):
-        # The service was never let in, or the project is gone already.
-        return
-    if found:
-        names = ", ".join(sorted(server.name for server in found))
-        raise Conflict(f"its project has servers: {names}", code="not_empty")
+    record = work.find_record(Kind.ENVIRONMENT)
+    if record:
+        contents.check_empty(work.tools.store, record)
+    contents.check_project_empty(work.tools, work.state.get("project_id") or "")
 
 
 def _release_address(work: Work) -> None:

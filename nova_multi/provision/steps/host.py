@@ -6,39 +6,35 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nova_multi.cloud.values import Aggregate
-from nova_multi.domain.errors import Conflict, NameTaken, NotFound
+from nova_multi.domain.errors import Conflict, NameTaken
 from nova_multi.domain.host import check_addable
 from nova_multi.domain.names import Kind
 from nova_multi.provision.machines import PARTITION_KEY, Machine, machines
-from nova_multi.provision.steps.base import Step, Work
+from nova_multi.provision.steps.base import Step, Wait, Work, has_ended
+from nova_multi.provision.store import Record
 from nova_multi.provision.tools import Tools
+
+#: Kind of the records of machines that just enter a partition.
+ENTERING = "entering"
+#: Seconds until another task's machine is looked for again.
+_LOOK_AGAIN = 0.5
 
 
 def add(work: Work) -> Sequence[Step]:
     """Put a machine into a partition."""
     return [
+        Step("reserve", "host", _reserve, _release),
         Step("check", "host", _check),
         Step("aggregate", "aggregate for host", _aggregate, _delete_aggregate),
         Step("projects", "aggregate for host", _keep_for),
         Step("hosts", "host", _add, _take_out),
+        Step("release", "host", _release),
     ]
 
 
 def remove(work: Work) -> Sequence[Step]:
     """Take a machine out of a partition."""
     return [Step("hosts", "host", _remove)]
-
-
-def machine_named(tools: Tools, name: str, *, fresh: bool = False) -> Machine:
-    """A machine.
-
-    :raises NotFound: there is none of that name.
-    """
-    found = machines(tools)
-    for machine in found.all(age=0) if fresh else found.all():
-        if machine.name == name:
-            return machine
-    raise NotFound(f"there is no host {name}", field="host")
 
 
 def projects_of(tools: Tools, partition: str) -> list[str]:
@@ -70,8 +66,43 @@ def check(tools: Tools, partition: str, machine: Machine) -> None:
     check_addable(host, names.get(partition, ""), sorted(foreign))
 
 
+def _reserve(work: Work) -> None:
+    """Keep others from putting the machine into another partition meanwhile.
+
+    Nova takes a host into any number of aggregates. A record with a unique name is the
+    lock, until the machine's aggregate tells where it is.
+
+    :raises Wait: another task has it.
+    """
+    store, now = work.tools.store, work.tools.clock()
+    record = Record(
+        kind=ENTERING,
+        uuid=work.tools.new_uuid(),
+        name=work.payload["host"],
+        created=now,
+        modified=now,
+        task_uuid=work.uuid,
+    )
+    try:
+        store.add_record(record)
+    except NameTaken as error:
+        for other in store.list_records(ENTERING, name=record.name):
+            if other.task_uuid == work.uuid:
+                return
+            if has_ended(work, other.task_uuid):
+                store.delete_record(ENTERING, other.uuid)
+        raise Wait(_LOOK_AGAIN) from error
+
+
+def _release(work: Work) -> None:
+    store = work.tools.store
+    for each in store.list_records(ENTERING, name=work.payload["host"]):
+        if each.task_uuid == work.uuid:
+            store.delete_record(ENTERING, each.uuid)
+
+
 def _check(work: Work) -> None:
-    machine = machine_named(work.tools, work.payload["host"], fresh=True)
+    machine = machines(work.tools).named(work.payload["host"], age=0)
     check(work.tools, work.payload["partition"], machine)
     # Of hosts that are in it already nothing is to be taken back.
     present = set(machine.aggregate.hosts) if machine.aggregate else set()
@@ -137,7 +168,7 @@ def _take_out(work: Work) -> None:
 
 def _remove(work: Work) -> None:
     hosts = work.tools.clouds.admin().hosts
-    machine = machine_named(work.tools, work.payload["host"], fresh=True)
+    machine = machines(work.tools).named(work.payload["host"], age=0)
     if machine.aggregate and machine.partition == work.payload["partition"]:
         for host in machine.compute_hosts:
             hosts.remove_host(machine.aggregate.id, host)

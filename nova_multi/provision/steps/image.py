@@ -40,11 +40,19 @@ def delete(work: Work) -> Sequence[Step]:
 def home(tools: Tools, project_id: str) -> Cloud:
     """The cloud in which an image of that project is handled.
 
-    :param project_id: empty for images of the cloud's administrator.
+    :param project_id: of a partition or an environment; empty for images of the cloud's
+        administrator, who also has those whose project is gone.
     """
-    if tools.single or project_id:
+    if tools.single or (project_id and _stands(tools, project_id)):
         return tools.clouds.project(project_id)
     return tools.clouds.admin()
+
+
+def _stands(tools: Tools, project_id: str) -> bool:
+    return any(
+        tools.store.list_records(kind, openstack_ids=[project_id], limit=1)
+        for kind in (Kind.ENVIRONMENT, Kind.PARTITION)
+    )
 
 
 def _nothing(work: Work) -> None:

@@ -13,15 +13,12 @@ from nova_multi.cloud import marks
 from nova_multi.cloud.clouds import Cloud
 from nova_multi.cloud.values import NewServer, Server
 from nova_multi.domain import times
-from nova_multi.domain.driver import Driver
 from nova_multi.domain.errors import Conflict, DomainError, Forbidden, NotFound
-from nova_multi.domain.host import HostType
-from nova_multi.domain.instance import Size
 from nova_multi.domain.names import Kind
 from nova_multi.domain.publish import Publish
 from nova_multi.domain.task import TaskStatus
 from nova_multi.provision import guest, placing, poll, publishing
-from nova_multi.provision.steps import children, dependencies, script
+from nova_multi.provision.steps import children, dependencies, place, script
 from nova_multi.provision.steps.base import (
     Step,
     Wait,
@@ -89,46 +86,6 @@ def _environment(work: Work) -> None:
 
 ENVIRONMENT = Step("environment", "instance", _environment)
 ENVIRONMENT_OF_OLD = ENVIRONMENT
-
-
-# -- the place and the size
-
-
-def request(work: Work) -> placing.Request:
-    """What is to be placed."""
-    payload = work.payload
-    kind = payload.get("host_type")
-    return placing.Request(
-        key=work.uuid,
-        partition=payload.get("partition", ""),
-        driver=Driver(payload["driver"]),
-        size=Size(**payload["size"]),
-        host_type=HostType(kind) if kind else None,
-        node=payload.get("node"),
-    )
-
-
-def _place(work: Work) -> None:
-    still_wanted(work)
-    place = placing.place(work.tools, request(work))
-    work.keep(machine=place.machine, compute_host=place.compute_host)
-
-
-def _flavor(work: Work) -> None:
-    size = Size(**work.payload["size"])
-    kind = work.payload.get("host_type")
-    wanted = (size.cpus, size.memory_mb, size.disk_gb)
-    host_type = HostType(kind) if kind else None
-    driver = Driver(work.payload["driver"])
-    if work.tools.single:
-        found = work.project().flavors.find_fitting(
-            *wanted, host_type=host_type, driver=driver
-        )
-    else:
-        found = work.tools.clouds.admin().flavors.find_or_make(
-            *wanted, host_type=host_type, driver=driver
-        )
-    work.keep(flavor_id=found.id)
 
 
 # -- the port
@@ -303,9 +260,11 @@ def gone(work: Work, server_id: str) -> bool:
 
 def _active(work: Work) -> None:
     still_wanted(work)
+    if work.state.get("moving"):
+        _move(work)
     server = look(work)
     if server.status == "ERROR":
-        raise Conflict(_why(work, server), code="server_error")
+        _failed(work, server)
     for status, at, message in poll.from_server(server):
         work.status(status, message, at)
     if server.status in _ACTIVE and not server.task_state:
@@ -374,21 +333,48 @@ def _tell_boot(work: Work, *, ended: bool) -> None:
         work.status(status, message, at)
 
 
-def _why(work: Work, server: Server) -> str:
-    """Why a server is in ERROR."""
-    fault = server.fault.message if server.fault else "Nova gives no reason"
+def _failed(work: Work, server: Server) -> None:
+    """End it with what Nova says of a server in ERROR, or have it made elsewhere.
+
+    :raises Conflict: no other host may take it.
+    :raises Wait: another one is to be tried.
+    """
     action = poll.boot_action(work.project(), server.id)
-    reached = action and any(e.name == poll.BUILD_EVENT for e in action.events)
-    if reached:
-        return f"Nova: {fault}"
-    # No compute was ever asked: it was not placed.
-    why = placing.why_none(work.tools, request(work))
-    return f"Nova: {fault} ({why})" if why else f"Nova: {fault}"
+    fault = server.fault.message if server.fault else "Nova gives no reason"
+    if place.may_move(work, action):
+        machine = work.state["machine"]
+        work.keep(
+            f"host {machine} refused it ({fault}): another one is chosen",
+            refused=[*work.state.get("refused", ()), machine],
+            moving=True,
+        )
+        _move(work)
+    if not place.has_begun(action):
+        # No compute was ever asked: it was not placed.
+        why = placing.why_none(work.tools, place.request(work))
+        fault += f" ({why})" if why else ""
+    raise Conflict(f"Nova: {fault}", code="server_error")
+
+
+def _move(work: Work) -> None:
+    """Delete the server that was refused, and begin again at the choice of a host.
+
+    :raises Wait: always.
+    """
+    _delete_server(work)
+    record = work.payload["record"]
+    # Nobody is to take the next server for a stranger.
+    work.tools.store.update_record(Kind.INSTANCE, record, openstack_id="")
+    work.tools.store.set_object(work.uuid, record, work.fencing)
+    work.go_back(
+        "place", "server", "active", server_id=None, deleting=None, moving=None
+    )
+    raise Wait(0)
 
 
 _MAKE = [
-    Step("place", "instance", _place),
-    Step("flavor", "flavor of instance", _flavor),
+    place.PLACE,
+    place.FLAVOR,
     Step("port", "port", _port, _delete_port),
     Step("publish", "published ports of instance", _publish, _unpublish),
     Step("server", "server", _server, _delete_server),

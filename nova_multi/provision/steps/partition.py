@@ -5,13 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nova_multi.domain.errors import Conflict
 from nova_multi.domain.names import Kind
 from nova_multi.domain.task import TaskStatus
+from nova_multi.provision import contents
 from nova_multi.provision.machines import PARTITION_KEY, machines
 from nova_multi.provision.steps.base import Step, Work
 from nova_multi.provision.steps.environment import (
-    check_no_servers,
     delete_project,
     join,
     make_project,
@@ -83,12 +82,9 @@ def _check_empty(work: Work) -> None:
     record = work.find_record(Kind.PARTITION)
     if record is None:
         return
-    found = work.tools.store.list_records(Kind.ENVIRONMENT, scope=record.uuid, limit=5)
-    if found:
-        names = ", ".join(each.name for each in found)
-        raise Conflict(f"it has environments: {names}", code="not_empty")
+    contents.check_empty(work.tools.store, record)
     work.keep(project_id=record.openstack_id or None)
-    check_no_servers(work)
+    contents.check_project_empty(work.tools, record.openstack_id)
 
 
 def _usable(work: Work) -> None:

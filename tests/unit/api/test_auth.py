@@ -91,6 +91,22 @@ def test_only_operators_give_limits_to_environments(api: Api) -> None:
     assert answer.status_code in (200, 202)
 
 
+def test_only_operators_name_the_users_of_environments(api: Api) -> None:
+    """Whether there is a user would be told to whoever may ask."""
+    api("POST", "/partitions", {"name": "co"})
+    body = {"name": "dev", "partition": "co", "users": ["alice"]}
+    for user in ("alice", "nobody"):
+        changed = {"users": [user]}
+        for method, path, asked in (
+            ("POST", "/environments", body | changed),
+            ("PUT", "/environments/dev", changed),
+        ):
+            error = api.error(api(method, path, asked, token="member-token"), 403)
+            assert "multi:environment:users" in error["message"]
+    assert api.service.environments.items == {}
+    assert api("POST", "/environments", body).status_code in (201, 202)
+
+
 def test_a_refusal_does_not_tell_what_exists(api: Api) -> None:
     api("POST", "/partitions", {"name": "co"})
     answers = [
@@ -170,6 +186,31 @@ def test_an_operator_changes_a_rule(
     api = Api(Client(create_app(conf, service)), service)
     assert api("GET", "/partitions", token="reader-token").status_code == 200
     assert api("GET", "/partitions/x", token="reader-token").status_code == 403
+
+
+def test_who_sees_everything_is_the_policys_to_say(
+    tokens: Any, service: Any, tmp_path: pathlib.Path
+) -> None:
+    """Not the name of a role's."""
+    (tmp_path / "own.yaml").write_text('"admin": "role:janitor"\n')
+    own = f"[oslo_policy]\npolicy_file = {tmp_path}/own.yaml\n"
+    found = []
+    for text, tokens_asking in (
+        ("", ("admin-token", "member-token")),
+        (own, ("admin-token", "member-token", "stranger-token")),
+    ):
+        api = Api(Client(create_app(make_conf(tmp_path, text), service)), service)
+        for token in tokens_asking:
+            body = {"name": f"web{len(found)}"}
+            assert api("POST", "/instances", body, token=token).status_code == 202
+            found.append((token, service.callers[-1].admin))
+    assert found == [
+        ("admin-token", True),
+        ("member-token", False),
+        ("admin-token", False),
+        ("member-token", False),
+        ("stranger-token", True),
+    ]
 
 
 def test_in_an_ordinary_users_project_members_make_partitions(

@@ -20,9 +20,9 @@ FEWEST = Policy.FEWEST_INSTANCES
 MEMORY = Policy.MOST_FREE_MEMORY
 
 
-def host(name, *, used_mb=0, **fields):
+def host(name, *, used_mb=0, used_cpus=0, **fields):
     usage = {
-        "cpus": Usage(8, 8),
+        "cpus": Usage(8, used_cpus),
         "memory_mb": Usage(8192, used_mb),
         "disk_gb": Usage(100, 0),
     }
@@ -80,11 +80,33 @@ def test_a_partition_without_hosts_uses_those_of_none():
 
 def test_the_named_node():
     hosts = [host("a"), host("b", instances=("x",))]
-    assert choose_host(hosts, Wanted(node="b"), FEWEST).name == "b"
+    for node in ("b", "id-b"):
+        assert choose_host(hosts, Wanted(node=node), FEWEST).name == "b"
 
 
-def test_cpus_are_shared_in_time():
-    assert choose_host([host("a")], Wanted(cpus=8), FEWEST)
+def test_a_host_that_has_refused_it_is_not_chosen_again():
+    hosts = [
+        host("a", partition="dev"),
+        host("b", partition="dev", instances=("x",)),
+        host("c"),
+    ]
+    wanted = Wanted(partition="dev", refused=frozenset({"a"}))
+    assert choose_host(hosts, wanted, FEWEST).name == "b"
+    # That all of a partition's hosts refuse lets it into no others.
+    wanted = Wanted(partition="dev", refused=frozenset({"a", "b"}))
+    with pytest.raises(NoHost):
+        choose_host(hosts, wanted, FEWEST)
+    with pytest.raises(NoHost, match=r"accepts it \(refused by a, b\)"):
+        choose_host(hosts[:2], wanted, FEWEST)
+
+
+@pytest.mark.parametrize("policy", Policy)
+def test_cpus_that_are_given_away_are_not_given_again(policy):
+    """Nova demands no other host in place of one whose CPUs are gone."""
+    wide = host("a", used_cpus=8, instances=("x",))
+    narrow = host("b", used_cpus=2, used_mb=4096, instances=("x", "y"))
+    assert choose_host([wide, narrow], Wanted(cpus=1), policy) is narrow
+    assert choose_host([wide], Wanted(cpus=0), policy) is wide
 
 
 @pytest.mark.parametrize(
@@ -96,7 +118,9 @@ def test_cpus_are_shared_in_time():
         ([host("a", drivers=(Driver.LXD,))], Wanted(driver=Driver.DOCKER), "driver"),
         ([host("a")], Wanted(type=HostType.HIGH_PERFORMANCE), "type"),
         ([host("a")], Wanted(node="b"), "node"),
+        ([host("a")], Wanted(refused=frozenset({"a"})), "refused"),
         ([host("a")], Wanted(cpus=9), "cpus"),
+        ([host("a", used_cpus=7)], Wanted(cpus=2), "cpus"),
         ([host("a", used_mb=8000)], Wanted(memory_mb=512), "memory"),
         ([host("a")], Wanted(disk_gb=101), "disk"),
         ([host("a", partition="dev")], Wanted(partition="new"), "partition"),

@@ -25,7 +25,9 @@ from nova_multi.provision.tools import Tools
 from tests.fixtures.fake_cloud import FakeClouds, World
 
 START = datetime.datetime(2026, 5, 1, 12, tzinfo=datetime.UTC)
-ADMIN = Caller("user-a", "p-admin", frozenset({"admin"}), "req-1", "198.51.100.7")
+ADMIN = Caller(
+    "user-a", "p-admin", frozenset({"admin"}), "req-1", "198.51.100.7", admin=True
+)
 NOWHERE = Scope()
 
 

@@ -62,6 +62,7 @@ class Boot:
         self.task_uuid = stage.accept(provisioner="site").task_uuid
         self._until_there_is_a_server()
         (self.server_id,) = stage.world.servers
+        self.project_id = stage.world.servers[self.server_id].project_id
 
     def _until_there_is_a_server(self):
         """Nova has it, and the worker has not heard so yet."""
@@ -76,7 +77,12 @@ class Boot:
         self.stage.world.hook = None
 
     def hear(self, type, fields, second, status=None):
-        fields = {"server_id": self.server_id, "task": self.task_uuid, **fields}
+        fields = {
+            "server_id": self.server_id,
+            "task": self.task_uuid,
+            "tenant_id": self.project_id,
+            **fields,
+        }
         self.listener.heard(type, payload(**fields), stamp(second), PUBLISHER)
 
     @property
@@ -174,6 +180,16 @@ def test_another_server_can_not_move_the_task(boot):
     assert "created" in boot.heard()
 
 
+def test_a_server_of_another_project_never_moves_the_task(boot):
+    """Whoever sees the task's UUID may write it on a server of their own."""
+    for project in ("p-of-somebody-else", None):
+        foreign = {"server_id": "of-somebody-else", "tenant_id": project}
+        boot.hear("instance.create.end", foreign, 5)
+        assert boot.heard() == {}
+    boot.hear("instance.create.end", {}, 5)
+    assert "created" in boot.heard()
+
+
 def test_foreign_servers_are_left_alone(boot):
     boot.hear("instance.create.end", {"task": None}, 5)
     assert boot.heard() == {}
@@ -225,7 +241,14 @@ def test_novas_own_sample():
     """Nova's own notification of an update, as its documentation shows it."""
     notification = pytest.importorskip("nova.notifications.objects.instance")
     names = notification.InstancePayload.fields
-    for name in ("uuid", "host", "metadata", "task_state", "request_id"):
+    for name in (
+        "uuid",
+        "tenant_id",
+        "host",
+        "metadata",
+        "task_state",
+        "request_id",
+    ):
         assert name in names
     update = notification.InstanceUpdatePayload.fields
     assert "state_update" in update

@@ -65,6 +65,19 @@ def _create_instance(stage, number):
     return stage.accept(f"web{number}", provisioner="site", publish=["8080:80", "81"])
 
 
+def _ready_with_a_full_host(stage):
+    stage.ready()
+    stage.world.add_machine("node2")
+    # The administrator's role in the project comes with the first and stays.
+    stage.instance()
+    stage.done(stage.service.instances.delete(ADMIN, "web", NOWHERE))
+    stage.world.refusing["node1"] = "unplaced"
+
+
+def _create_refused(stage, number):
+    return stage.accept(f"web{number}", publish=["8080:80"])
+
+
 def _delete_instance(stage, number):
     stage.done(stage.service.instances.delete(ADMIN, f"web{number}", NOWHERE))
     if not stage.world.forwardings:
@@ -138,6 +151,12 @@ def _delete_image(stage, number):
 
 MAKING = [
     Case(TaskType.CREATE_INSTANCE, _ready, _create_instance, _delete_instance),
+    Case(
+        TaskType.CREATE_INSTANCE,
+        _ready_with_a_full_host,
+        _create_refused,
+        _delete_instance,
+    ),
     Case(TaskType.CLONE_INSTANCE, _with_instance, _clone, _delete_instance),
     Case(TaskType.UPDATE_INSTANCE, _with_instance, _republish, _republish_back),
     Case(
@@ -156,7 +175,7 @@ MAKING = [
 
 def picture(stage):
     """All that stands, in the cloud and in the records."""
-    kinds = ("partition", "environment", "instance", "image", "address")
+    kinds = ("partition", "environment", "instance", "image", "address", "entering")
     records = {
         kind: sorted(record.name for record in stage.store.list_records(kind))
         for kind in kinds

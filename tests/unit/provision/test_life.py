@@ -1,13 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is asked for comes about, and goes away again."""
 
+import io
+
 import pytest
 
+from nova_multi.cloud.marks import Mark
 from nova_multi.domain.driver import Driver
 from nova_multi.domain.errors import Conflict, Invalid
+from nova_multi.domain.image import ImageType
 from nova_multi.domain.publish import Publish
 from nova_multi.domain.task import TaskStatus
-from nova_multi.provision.service import Caller
+from nova_multi.provision.service import Caller, Scope
+from tests.unit.provision.callers import member_of
 from tests.unit.provision.conftest import ADMIN, NOWHERE, console_text
 
 
@@ -83,13 +88,72 @@ def test_everything_goes_away_again(stage):
     assert stage.world.grants == set()
 
 
-def test_what_is_full_is_not_deleted(stage):
-    stage.ready()
+def test_what_is_full_is_not_deleted(stage, from_nowhere):
+    service = stage.ready().service
     stage.instance()
-    with pytest.raises(Conflict, match="web"):
-        stage.service.environments.delete(ADMIN, "dev", NOWHERE)
-    with pytest.raises(Conflict, match="dev"):
-        stage.service.partitions.delete(ADMIN, "dev_co", NOWHERE)
+    member = member_of(stage)
+    service.provisioners.create(member, {"name": "mine", "image": "debian"}, NOWHERE)
+    service.files.create(member, {"name": "seed"}, io.BytesIO(b"x"), NOWHERE)
+    fields = {"name": "golden", "type": ImageType.DISK}
+    url = {"download_url": "https://images.example.org/a"}
+    stage.done(service.images.create(member, fields | url, NOWHERE))
+    service.images.create(member, fields | {"name": "debian"}, NOWHERE)
+    with pytest.raises(Conflict, match="has instances: web; images: golden$") as caught:
+        service.environments.delete(ADMIN, "dev", NOWHERE)
+    assert caught.value.code == "not_empty"
+    told = "environments: dev; provisioners: mine; images: debian, golden; files: seed$"
+    with pytest.raises(Conflict, match=told) as caught:
+        service.partitions.delete(ADMIN, "dev_co", NOWHERE)
+    assert caught.value.code == "not_empty"
+    for noun, name in (
+        (service.instances, "web"),
+        (service.images, "golden"),
+        (service.environments, "dev"),
+    ):
+        stage.done(noun.delete(ADMIN, name, NOWHERE))
+    told = "has provisioners: mine; images: debian; files: seed$"
+    with pytest.raises(Conflict, match=told):
+        service.partitions.delete(ADMIN, "dev_co", NOWHERE)
+    # What was only taken up outlives the project that it was taken up in.
+    assert service.images.show(ADMIN, "debian", NOWHERE).status == "active"
+    stage.done(service.images.delete(ADMIN, "debian", NOWHERE))
+    service.provisioners.delete(ADMIN, "mine", NOWHERE)
+    service.files.delete(ADMIN, "seed", NOWHERE)
+    task = stage.done(service.partitions.delete(ADMIN, "dev_co", NOWHERE))
+    assert task.status == "deleted", task.history[-1].message
+    assert stage.world.left() == {}
+
+
+def test_nothing_comes_into_what_is_being_deleted(stage):
+    service = stage.ready().service
+    stage.done(service.environments.delete(ADMIN, "dev", NOWHERE))
+    service.partitions.delete(ADMIN, "dev_co", NOWHERE)
+    scope = Scope(partition="dev_co")
+    for ask in (
+        lambda: service.provisioners.create(ADMIN, {"name": "late"}, scope),
+        lambda: service.files.create(ADMIN, {"name": "l"}, io.BytesIO(b"x"), scope),
+        lambda: service.images.create(
+            ADMIN, {"name": "debian", "type": ImageType.DISK}, scope
+        ),
+    ):
+        with pytest.raises(Conflict, match="partition dev_co is being deleted"):
+            ask()
+
+
+def test_an_image_whose_project_is_gone_can_be_deleted(stage, from_nowhere):
+    """As one could be left behind by who deletes projects by other ways."""
+    service = stage.ready().service
+    fields = {"name": "golden", "type": ImageType.DISK}
+    url = {"download_url": "https://images.example.org/a"}
+    member = member_of(stage)
+    stage.done(service.images.create(member, fields | url, NOWHERE))
+    del stage.world.projects[member.project_id]
+    (record,) = stage.store.list_records("environment")
+    stage.store.delete_record("environment", record.uuid)
+    assert service.images.show(ADMIN, "golden", NOWHERE).status == "active"
+    task = stage.done(service.images.delete(ADMIN, "golden", NOWHERE))
+    assert task.status == "deleted", task.history[-1].message
+    assert "images" not in stage.world.left()
 
 
 def test_the_script_reports(stage):
@@ -209,6 +273,27 @@ def test_clone(stage):
     )
     assert snapshot.id not in stage.world.images
     assert [s.name for s in stage.world.servers.values()] == ["web"]
+
+
+def test_a_clone_is_on_the_same_networks(stage):
+    stage.ready()
+    environment = stage.service.environments.show(ADMIN, "dev", NOWHERE)
+    networks = stage.tools.clouds.project(environment.uuid).networks
+    second = networks.create_network("second", Mark("somebody"))
+    stage.instance(networks=("second",), variables={"A": "1"}, tags=("t",))
+    accepted = stage.service.instances.clone(ADMIN, "web", {"name": "web2"}, NOWHERE)
+    task = stage.done(accepted)
+    assert task.status == "created", task.history[-1].message
+    ports = [
+        [stage.world.ports[port].network_id for port in new.ports]
+        for new in stage.world.requests.values()
+    ]
+    assert ports == [[environment.network_id, second.id]] * 2
+    first, clone = (
+        stage.service.instances.show(ADMIN, name, NOWHERE) for name in ("web", "web2")
+    )
+    assert clone.networks == first.networks == ("second",)
+    assert (clone.variables, clone.tags) == ({"A": "1"}, ("t",))
 
 
 def test_a_port_that_is_taken_names_who_has_it(stage):
@@ -341,6 +426,59 @@ def test_the_policy_chooses_the_machine(stage):
     assert sorted(hosts) == ["node1", "node1", "node2", "node2"]
 
 
+@pytest.mark.parametrize("why", ["unplaced", "unclaimed"])
+def test_a_host_that_was_filled_meanwhile_has_a_second(stage, why):
+    stage.ready()
+    stage.world.add_machine("node2")
+    accepted = stage.accept(publish=["8080:80"])
+
+    def fill(name, when):
+        # Somebody else's server comes between our choice and Nova's.
+        if (name, when) == ("servers.create", "before"):
+            stage.world.refusing["node1"] = why
+
+    stage.world.hook = fill
+    task = stage.done(accepted)
+    assert task.status == "created", task.history[-1].message
+    assert [new.host for new in stage.world.requests.values()] == ["node1", "node2"]
+    (server,) = stage.world.servers.values()
+    assert (server.host, server.id) == ("node2", task.object_uuid)
+    assert f"host node1 refused it (it was {why})" in task.log
+    shown = stage.service.instances.show(ADMIN, "web", NOWHERE)
+    assert (shown.uuid, shown.status) == (server.id, "ACTIVE")
+    assert len(stage.world.ports) == len(stage.world.forwardings) == 1
+    stage.world.hook = None
+    stage.done(stage.service.instances.delete(ADMIN, "web", NOWHERE))
+    assert "servers" not in stage.world.left()
+
+
+def test_what_every_host_refuses_ends(stage):
+    stage.ready()
+    before = stage.world.left()
+    for number in range(2, 6):
+        stage.world.add_machine(f"node{number}")
+    stage.world.refusing = {f"node{number}": "unplaced" for number in range(1, 6)}
+    task = stage.done(stage.accept())
+    assert task.status == "error"
+    assert "it was unplaced (no host meets: memory)" in task.history[-1].message
+    tried = [new.host for new in stage.world.requests.values()]
+    assert tried == ["node1", "node2", "node3"]
+    assert stage.world.left() == before
+
+
+@pytest.mark.parametrize(
+    ("fields", "broken"), [({"node": "node1"}, "unplaced"), ({}, "spoilt")]
+)
+def test_what_is_not_tried_elsewhere(stage, fields, broken):
+    """A node that was named, and what a compute had begun to make."""
+    stage.ready()
+    stage.world.add_machine("node2")
+    stage.world.refusing["node1"] = broken
+    task = stage.done(stage.accept(**fields))
+    assert task.status == "error"
+    assert [new.host for new in stage.world.requests.values()] == ["node1"]
+
+
 def test_openstack_that_is_away_is_waited_for(stage):
     from nova_multi.domain.errors import Unavailable
 
@@ -383,7 +521,7 @@ def test_openstack_that_stays_away_ends_it(stage):
 
 
 def test_who_comes_from_another_project(make_stage, stage):
-    elsewhere = Caller("user-x", "p-elsewhere", frozenset({"admin"}))
+    elsewhere = Caller("user-x", "p-elsewhere", frozenset({"admin"}), admin=True)
     inside = Caller("user-single", "p-single", frozenset({"member"}))
     single = make_stage(single=True).service
     assert single.admits(inside) and not single.admits(elsewhere)

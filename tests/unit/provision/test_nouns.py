@@ -16,13 +16,14 @@ from nova_multi.domain.errors import (
     NameTaken,
     NotFound,
 )
+from nova_multi.domain.image import ImageType
 from nova_multi.domain.permissions import Permissions
 from nova_multi.domain.publish import Publish
 from nova_multi.provision.provisioning import Provisioning
 from nova_multi.provision.service import Caller, Query, Scope, SignedRequest
 from nova_multi.provision.settings import Settings
 from nova_multi.provision.store import Record
-from tests.unit.provision.callers import MEMBER, STRANGER, member_of, names
+from tests.unit.provision.callers import DEBIAN_12, MEMBER, STRANGER, member_of, names
 from tests.unit.provision.conftest import ADMIN, NOWHERE, START
 
 # -- who sees what
@@ -49,6 +50,15 @@ def test_members_are_told_the_host_of_their_instances(stage):
     (listed,) = stage.service.instances.list(member, Query()).items
     assert listed.host
     assert stage.service.instances.show(member, "web", NOWHERE).host == listed.host
+
+
+def test_members_are_not_told_the_hosts_of_their_partition(stage):
+    stage.ready()
+    stage.done(stage.service.partitions.add_host(ADMIN, "dev_co", "node1"))
+    shown = stage.service.environments.partition
+    assert shown(ADMIN, "dev", NOWHERE).hosts == ("node1",)
+    seen = shown(member_of(stage), "dev", NOWHERE)
+    assert (seen.name, seen.hosts) == ("dev_co", ())
 
 
 def test_strangers_see_nothing(stage):
@@ -79,6 +89,23 @@ def test_strangers_see_nothing(stage):
         service.tasks.show(STRANGER, task.uuid, NOWHERE)
     with pytest.raises(NotFound):
         service.tasks.delete(STRANGER, task.uuid)
+
+
+def test_who_makes_environments(stage):
+    stage.ready()
+    fields = {"name": "mine", "partition": "dev_co"}
+    create = stage.service.environments.create
+    with pytest.raises(Forbidden) as caught:
+        create(member_of(stage), fields, NOWHERE)
+    assert caught.value.field == "partition"
+    partition = stage.service.partitions.show(ADMIN, "dev_co", NOWHERE)
+    caller = Caller("user-p", partition.uuid, MEMBER)
+    assert stage.done(create(caller, fields, NOWHERE)).status == "created"
+    # Its maker works in it, though no user of it was named.
+    stage.service.provisioners.create(caller, {"name": "p", "image": "debian"}, NOWHERE)
+    wanted = {"name": "web", "provisioner": "p", "environment": "mine"}
+    task = stage.done(stage.service.instances.create(caller, wanted, NOWHERE))
+    assert task.status == "created"
 
 
 def test_the_partitions_project_sees_all_its_environments(stage):
@@ -131,6 +158,49 @@ def test_permissions_of_instances(stage, permissions, may):
             with pytest.raises(NotFound if "r" not in may else Forbidden):
                 ask()
     assert bool(instances.list(member, Query()).items) == ("r" in may)
+
+
+@pytest.mark.parametrize("denied", ["provisioner", "image", "dependency"])
+def test_what_may_only_be_seen_is_not_used(stage, denied):
+    stage.ready()
+    owner, mate = member_of(stage, user="o"), member_of(stage, user="m")
+    to_see = {"permissions": Permissions("rwxrw-r--")}
+    service = stage.service
+    fields = {"name": "debian", "type": ImageType.DISK}
+    service.images.create(
+        owner, fields | (to_see if denied == "image" else {}), NOWHERE
+    )
+    for name, more in (
+        ("base", to_see if denied == "dependency" else {}),
+        ("top", {"depends": ("base",)} | (to_see if denied == "provisioner" else {})),
+    ):
+        service.provisioners.create(
+            owner, {"name": name, "image": "debian", **more}, NOWHERE
+        )
+    assert service.provisioners.show(mate, "top", NOWHERE).name == "top"
+    wanted = {"name": "web", "provisioner": "top"}
+    with pytest.raises(Forbidden, match="don't let you"):
+        service.instances.create(mate, wanted, NOWHERE)
+    assert stage.store.list_records("instance") == []
+    assert service.instances.create(owner, wanted, NOWHERE)
+
+
+def test_an_image_that_may_only_be_seen_is_not_used_by_other_names(stage):
+    stage.ready()
+    (image,) = (each for each in stage.world.images.values() if each.name == "debian")
+    stage.world.images[image.id] = dataclasses.replace(
+        image, properties={**image.properties, **DEBIAN_12}
+    )
+    owner, mate = member_of(stage, user="o"), member_of(stage, user="m")
+    fields = {"type": ImageType.DISK}
+    service = stage.service
+    to_see = {"permissions": Permissions("rwxr--r--")}
+    service.images.create(owner, {"name": "debian", **fields, **to_see}, NOWHERE)
+    with pytest.raises(Invalid):
+        service.images.create(mate, {"name": image.id, **fields}, NOWHERE)
+    service.provisioners.create(mate, {"name": "p", "image": "debian-12"}, NOWHERE)
+    with pytest.raises(Invalid, match="no image"):
+        service.instances.create(mate, {"name": "web", "provisioner": "p"}, NOWHERE)
 
 
 def test_permissions_tell_owners_from_others(stage):

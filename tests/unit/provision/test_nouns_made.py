@@ -21,6 +21,7 @@ from nova_multi.domain.host import HostType
 from nova_multi.domain.image import ImageType
 from nova_multi.domain.permissions import Permissions
 from nova_multi.domain.user import UserType
+from nova_multi.provision.machines import PARTITION_KEY
 from nova_multi.provision.service import Caller, Query, Scope
 from tests.fixtures.fake_cloud import MANAGER
 from tests.unit.provision.callers import (
@@ -30,7 +31,7 @@ from tests.unit.provision.callers import (
     names,
     private,
 )
-from tests.unit.provision.conftest import ADMIN, NOWHERE
+from tests.unit.provision.conftest import ADMIN, NOWHERE, Killed
 
 # -- partitions and hosts
 
@@ -72,6 +73,36 @@ def test_a_host_with_foreign_servers_is_refused(stage):
     assert stage.service.partitions.add_host(ADMIN, "dev_co", "node1")
 
 
+def test_a_host_does_not_enter_two_partitions_at_once(stage):
+    stage.partition("one")
+    stage.partition("two")
+    partitions = stage.service.partitions
+    first = partitions.add_host(ADMIN, "one", "node1")
+
+    def hook(name, when):
+        if (name, when) == ("hosts.create_aggregate", "before"):
+            # It has looked, and done nothing yet.
+            raise Killed
+
+    stage.world.hook = hook
+    with pytest.raises(Killed):
+        stage.work()
+    stage.world.hook = None
+    second = partitions.add_host(ADMIN, "two", "node1")
+    stage.work(worker="w2")
+    ended = {each: stage.store.task(each.task_uuid) for each in (first, second)}
+    assert [ended[each].status for each in (first, second)] == ["done", "error"]
+    assert "is in partition one" in ended[second].history[-1].message
+    (aggregate,) = stage.world.aggregates.values()
+    assert (
+        aggregate.metadata[PARTITION_KEY]
+        == partitions._find.partition(ADMIN, "one").uuid
+    )
+    # Nothing keeps it from moving later.
+    stage.done(partitions.remove_host(ADMIN, "one", "node1"))
+    assert stage.done(partitions.add_host(ADMIN, "two", "node1")).status == "done"
+
+
 def test_a_new_environment_may_use_its_partitions_hosts(stage):
     stage.ready()
     stage.done(stage.service.partitions.add_host(ADMIN, "dev_co", "node1"))
@@ -108,6 +139,67 @@ def test_a_host_is_disabled_and_given_a_type(stage):
     assert host.enabled and host.os == "Debian"
 
 
+@pytest.mark.parametrize("verb", ["create", "change"])
+def test_a_host_that_is_given_a_partition_enters_it_by_a_task(stage, verb):
+    stage.ready()
+    fields = {"name": "node1", "partition": "dev_co", "os": "Debian"}
+    hosts = stage.service.hosts
+    names = () if verb == "create" else ("node1",)
+    task = stage.done(getattr(hosts, verb)(ADMIN, *names, fields, NOWHERE))
+    assert (task.type, task.status) == ("add_host", "done")
+    shown = hosts.show(ADMIN, "node1", NOWHERE)
+    assert (shown.partition, shown.os) == ("dev_co", "Debian")
+    # Where it is already nothing takes time.
+    assert hosts.change(ADMIN, "node1", {"partition": "dev_co"}, NOWHERE) == shown
+
+
+@pytest.mark.parametrize(
+    ("call", "nth"), [("hosts.disable", 2), ("placement.set_host_type", 3)]
+)
+def test_a_host_that_nova_changes_by_half_is_put_back(stage, call, nth):
+    left = itertools.count(nth, -1)
+
+    def hook(name, when):
+        if (name, when) == (call, "before") and next(left) == 1:
+            raise Unavailable("not now")
+
+    stage.world.hook = hook
+    fields = {"enabled": False, "type": HostType.HIGH_PERFORMANCE, "os": "Debian"}
+    with pytest.raises(Unavailable):
+        stage.service.hosts.change(ADMIN, "node1", fields, NOWHERE)
+    assert all(each.enabled for each in stage.world.services.values())
+    assert not any(each.traits for each in stage.world.providers.values())
+    assert stage.service.hosts.show(ADMIN, "node1", NOWHERE).os == ""
+
+
+def test_wherever_a_host_is_named_its_id_will_do(stage):
+    stage.ready()
+    stage.world.add_machine("node2")
+    hosts, partitions = stage.service.hosts, stage.service.partitions
+    node2 = hosts.show(ADMIN, "node2", NOWHERE).uuid
+    assert node2 != "node2"
+    hosts.change(ADMIN, node2, {"os": "Debian"}, NOWHERE)
+    # It stays the same when something is written down about it.
+    assert hosts.show(ADMIN, node2, NOWHERE).uuid == node2
+    stage.done(partitions.add_host(ADMIN, "dev_co", node2))
+    assert partitions.show(ADMIN, "dev_co", NOWHERE).hosts == ("node2",)
+    stage.instance(node=node2)
+    assert [new.host for new in stage.world.requests.values()] == ["node2"]
+    stage.done(partitions.remove_host(ADMIN, "dev_co", node2))
+    assert partitions.show(ADMIN, "dev_co", NOWHERE).hosts == ()
+
+
+def test_wherever_users_and_groups_are_named_their_ids_will_do(stage):
+    users, groups = stage.service.users, stage.service.groups
+    devs = groups.create(ADMIN, {"name": "devs"}, NOWHERE)
+    fields = {"username": "alice", "groups": (devs.uuid,)}
+    alice = users.create(ADMIN, fields, NOWHERE)
+    assert alice.groups == ("devs",)
+    ops = groups.create(ADMIN, {"name": "ops", "users": (alice.uuid,)}, NOWHERE)
+    assert ops.users == ("alice",)
+    assert groups.change(ADMIN, ops.uuid, {"users": ()}, NOWHERE).users == ()
+
+
 def test_the_named_node(stage):
     stage.ready()
     stage.world.add_machine("node2")
@@ -135,6 +227,28 @@ def test_users_of_an_environment(stage):
     assert (found.uuid, "member", by_name["bob"]) in stage.world.grants
     assert (found.uuid, "member", by_name["alice"]) not in stage.world.grants
     assert stage.service.environments.show(ADMIN, "dev", NOWHERE).users == ("bob",)
+
+
+def test_users_are_all_that_there_are_to_be(stage):
+    """Also where somebody has given roles by other ways."""
+    stage.service.users.create(ADMIN, {"username": "alice"}, NOWHERE)
+    stage.partition()
+    stage.environment()
+    project = stage.service.environments.show(ADMIN, "dev", NOWHERE).uuid
+    manager = stage.tools.clouds.manager()
+    manager.grants.grant(project, "member", user_id="user-foreign")
+    manager.grants.grant(project, "reader", user_id="user-auditor")
+    accepted = stage.service.environments.change(
+        ADMIN, "dev", {"users": ("alice",)}, NOWHERE
+    )
+    assert stage.done(accepted).status == "done"
+    (alice,) = stage.world.users
+    assert {(role, user) for where, role, user in stage.world.grants} >= {
+        ("member", alice),
+        ("reader", "user-auditor"),
+        ("member", MANAGER),
+    }
+    assert (project, "member", "user-foreign") not in stage.world.grants
 
 
 def test_a_project_name_that_is_taken_by_others(stage):
@@ -499,6 +613,40 @@ def test_a_change_of_a_group_that_fails_is_taken_back(stage, number):
         groups.change(ADMIN, "g1", fields, NOWHERE)
     stage.world.hook = None
     assert groups.show(ADMIN, "g1", NOWHERE).users == ("u01",)
+
+
+def test_a_login_is_what_a_user_is_found_by(stage):
+    users = stage.service.users
+    alice = users.create(ADMIN, {"username": "alice", "login": "al"}, NOWHERE)
+    users.create(ADMIN, {"username": "bob"}, NOWHERE)
+    assert users.show(ADMIN, "al", NOWHERE) == alice
+    stage.partition()
+    stage.environment(users=("al",))
+    found = stage.service.environments.show(ADMIN, "dev", NOWHERE)
+    assert (found.uuid, "member", alice.uuid) in stage.world.grants
+    group = stage.service.groups.create(
+        ADMIN, {"name": "devs", "users": ("al", "bob")}, NOWHERE
+    )
+    assert group.users == ("alice", "bob")
+
+
+@pytest.mark.parametrize(
+    "fields", [{"login": "al"}, {"login": "alice"}, {"username": "al"}]
+)
+def test_a_login_is_one_users(stage, fields):
+    users = stage.service.users
+    users.create(ADMIN, {"username": "alice", "login": "al"}, NOWHERE)
+    users.create(ADMIN, {"username": "bob", "login": "bob"}, NOWHERE)
+    for ask in (
+        lambda: users.create(ADMIN, {"username": "carol", **fields}, NOWHERE),
+        lambda: users.change(ADMIN, "bob", fields, NOWHERE),
+    ):
+        with pytest.raises(NameTaken) as caught:
+            ask()
+        assert caught.value.field == next(iter(fields))
+    assert len(stage.world.users) == 2
+    # One's own may be said again.
+    users.change(ADMIN, "alice", {"username": "alice", "login": "al"}, NOWHERE)
 
 
 def with_own_user(stage):

@@ -408,11 +408,14 @@ def test_servers_that_were_made_by_other_ways_keep_a_project(stage):
     foreign = values.NewServer("by-hand", image, flavor.id, ())
     project = stage.tools.clouds.project(environment.uuid)
     server = project.servers.create(foreign, Mark("somebody"))
+    image = stage.world.add_image("disk-by-hand", owner=environment.uuid)
     before = stage.world.left()
     task = stage.done(stage.service.environments.delete(ADMIN, "dev", NOWHERE))
     assert task.status == "error"
-    assert "its project has servers: by-hand" in task.history[-1].message
+    told = "its project has servers: by-hand; images: disk-by-hand"
+    assert told in task.history[-1].message
     assert stage.world.left() == before
+    del stage.world.images[image.id]
     # It can be used as before, and deleted once they are gone.
     stage.instance()
     stage.done(stage.service.instances.delete(ADMIN, "web", NOWHERE))
