@@ -19,7 +19,7 @@ nm_refuse() {
 
 # One write of less than 4096 bytes, which no other can come into.
 nm_tell() {
-    printf '%s %s\n' '%MARK%' "$1" > "$nm_home/report"
+    printf '\n%s %s\n' '%MARK%' "$1" > "$nm_home/report"
 }
 
 nm_one_line() {

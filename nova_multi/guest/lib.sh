@@ -101,6 +101,7 @@ nm_package() (
 '
     set -- $nm_wanted
     unset IFS
+    set +f
     case $nm_verb in
     installed)
         for nm_name in "$@"; do nm_installed "$nm_name" || exit 1; done
@@ -426,6 +427,7 @@ nm_user_add() {
     IFS=,
     set -- $nm_groups
     unset IFS
+    set +f
     for nm_group in "$@"; do
         nm_known group "$nm_group" ||
             if nm_has groupadd; then groupadd "$nm_group"; else addgroup "$nm_group"; fi ||

@@ -26,7 +26,7 @@ nm_count=0
 
 nm_say() {
     nm_count=$((nm_count + 1))
-    printf '@nova-multi %s %s %s\n' "$nm_nonce" "$nm_count" "$*"
+    printf '@nova-multi %s %s %.4000s\n' "$nm_nonce" "$nm_count" "$*"
 }
 
 nm_give_up() {
@@ -78,15 +78,15 @@ nm_watch() {
     nm_sleep=$!
     wait "$nm_sleep"
     : > "$nm_dir/late"
-    printf '%s timeout %s\n' "$nm_nonce" "$nm_limit"
+    printf '\n%s timeout %s\n' "$nm_nonce" "$nm_limit"
     read -r nm_pid < "$nm_dir/pid"
     [ -n "$nm_setsid" ] && nm_pid=-$nm_pid
-    kill -TERM -- "$nm_pid"
+    kill -TERM "$nm_pid"
     for nm_second in 1 2 3 4 5; do
-        kill -0 -- "$nm_pid" || exit 0
+        kill -0 "$nm_pid" || exit 0
         sleep 1
     done
-    kill -KILL -- "$nm_pid"
+    kill -KILL "$nm_pid"
 }
 
 # Runs the script; its last words are the nonce and the exit status. The script's own
@@ -112,7 +112,7 @@ nm_run() {
     else
         kill "$nm_watcher"
     fi
-    printf '%s exit %s\n' "$nm_nonce" "$nm_status"
+    printf '\n%s exit %s\n' "$nm_nonce" "$nm_status"
 } 2> /dev/null
 
 # What a command told.
@@ -127,33 +127,33 @@ nm_hear() {
     esac
 }
 
-# A line that the script has begun, and not ended.
-nm_begun() {
-    [ -z "$1" ] || nm_say log "$1"
-}
-
 # Reports line by line, so that a console that others write to as well can be told
 # apart, until the script has ended: what it leaves behind in the background may keep
-# its output open.
+# its output open. Messages come after a newline of their own, for the script may have
+# begun a line; the empty line that it makes otherwise is left out.
 nm_report() {
     nm_status=255
+    nm_empty=
     while IFS= read -r nm_line || [ -n "$nm_line" ]; do
         case $nm_line in
-        *"$nm_mark progress "* | *"$nm_mark phase "* | *"$nm_mark output "*)
-            nm_begun "${nm_line%%"$nm_mark "*}"
-            nm_hear "${nm_line#*"$nm_mark "}"
+        "$nm_mark progress "* | "$nm_mark phase "* | "$nm_mark output "*)
+            nm_empty=
+            nm_hear "${nm_line#"$nm_mark "}"
+            continue
             ;;
-        *"$nm_nonce timeout "*)
-            nm_begun "${nm_line%%"$nm_nonce "*}"
-            nm_say "${nm_line#*"$nm_nonce "}"
+        "$nm_nonce timeout "*)
+            nm_empty=
+            nm_say "${nm_line#"$nm_nonce "}"
+            continue
             ;;
-        *"$nm_nonce exit "*)
-            nm_begun "${nm_line%%"$nm_nonce "*}"
-            nm_status=${nm_line#*"$nm_nonce exit "}
+        "$nm_nonce exit "*)
+            nm_status=${nm_line#"$nm_nonce exit "}
             break
             ;;
-        *) nm_say log "$nm_line" ;;
         esac
+        [ -z "$nm_empty" ] || nm_say log ""
+        nm_empty=
+        if [ -n "$nm_line" ]; then nm_say log "$nm_line"; else nm_empty=yes; fi
     done
     # Once more: a console that forgets may have lost them in a long log.
     for nm_name in "$nm_dir/outputs"/*; do

@@ -162,10 +162,13 @@ def _clone(provisioner: Provisioner) -> str:
             "set -e",
             "command -v git >/dev/null || {"
             " echo 'git is missing in this image: a builder needs it' >&2; exit 127; }",
+            # Not the URL, which may have a password in it.
+            "phase clone",
             "here=$(mktemp -d)",
             f'git clone -q -- {shlex.quote(provisioner.builder)} "$here/builder"',
             'cd "$here/builder"',
             f"git checkout -q {ref}" if ref else ":",
+            "phase run",
             provisioner.executor,
         ]
     )

@@ -32,7 +32,7 @@ STAGES = ("lint", "unit", "functional", "contract", "integration", "smoke")
 DEPLOYED = ("contract", "integration", "smoke")
 #: Programs of Debian's packages that a stage uses, and no deployment needs.
 PROGRAMS = {
-    "unit": {"mksquashfs": "squashfs-tools"},
+    "unit": {"mksquashfs": "squashfs-tools", "busybox": "busybox"},
     "integration": {"ping": "iputils-ping"},
 }
 #: Characters of a failure's reason in the list at the end.

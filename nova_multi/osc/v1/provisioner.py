@@ -18,10 +18,12 @@ _FIELDS = (
     Field("ref", "Branch, tag or commit of it"),
     Field("script", "Script that the guest runs", metavar="<file>", kind=content),
     Field("executor", "Command that is run in the clone", metavar="<command>"),
+    # --timeout is that of --wait.
     Field(
-        "timeout",
+        "script-timeout",
         "Seconds after which the script is ended",
-        metavar="<seconds>",
+        "timeout",
+        "<seconds>",
         kind=int,
     ),
     Field("tag", "Tag of its instances"),
