@@ -11,7 +11,7 @@ from nova_multi.domain.names import Kind
 from nova_multi.domain.permissions import Permissions
 from nova_multi.provision.service import Caller, Scope
 from nova_multi.provision.steps.dependencies import variables
-from tests.unit.provision.conftest import ADMIN, NOWHERE
+from tests.unit.provision.conftest import ADMIN, NOWHERE, console_text
 
 
 @pytest.fixture
@@ -356,4 +356,4 @@ def test_outputs_of_a_dependency_are_given_as_data(built):
     assert "export DATABASE_OUTPUT_PORT=5432\n" in told
     assert "export DATABASE_OUTPUT_WORD='it'\"'\"'s $(id)'\n" in told
     assert "export DATABASE_OUTPUT_ADDRESS=x\n" in told
-    assert "export DATABASE_ADDRESS=10" in told or "DATABASE_ADDRESS=192" in told
+    assert "export DATABASE_ADDRESS=x\n" not in told

@@ -14,6 +14,7 @@ import pytest
 from nova_multi.provision import guest
 from tests.unit.provision.test_guest import SHELLS
 
+TOP = pathlib.Path(__file__).parents[3]
 #: What a busybox gives anyway; everything else is made up here.
 BASE = (
     *("awk", "cat", "chmod", "chown", "cmp", "cp", "cut", "env"),
@@ -45,16 +46,19 @@ class System:
             path.mkdir(parents=True)
         (self.home / "bin").mkdir(parents=True)
         (self.home / "outputs").mkdir()
+        (self.home / "report").touch()
         # As it travels: without comments and indentation.
         (self.home / "lib.sh").write_text(guest._stripped("lib.sh"))
         call = self.home / "call"
         first = shell[0] if shell[0] != "/usr/bin/busybox" else "/usr/bin/busybox sh"
         body = guest._stripped("commands.sh").partition("\n")[2]
+        # There is no fifo here, but a file.
+        body = body.replace('> "$nm_home/report"', '>> "$nm_home/report"')
         call.write_text(f"#!{first}\n{body}\n")
         call.chmod(0o755)
         for name in (
-            *("package", "service", "repository", "user", "file", "template"),
-            "property",
+            *("progress", "output", "package", "service", "repository", "user"),
+            *("file", "template", "property"),
         ):
             (self.home / "bin" / name).symlink_to(call)
         for name in BASE:
@@ -589,8 +593,29 @@ def test_the_library_can_be_read_by_a_script(system):
     assert lines[2].startswith("mine:") and "e" in lines[2] and "u" in lines[2]
 
 
+def test_the_example(system):
+    """examples/site-with-library.sh, but for the web server itself."""
+    system.tool("busybox", "case $1 in httpd) exec sleep 1235 ;; esac")
+    system.tool("ip", "echo '2: eth0    inet 10.0.0.7/24'")
+    (system.tools / "date").symlink_to(shutil.which("date"))
+    system.write(".dockerenv")
+    script = (TOP / "examples" / "site-with-library.sh").read_text()
+    try:
+        told = system.run(script * 2, TITLE="Shop & more")
+    finally:
+        system.run("service stop site")
+    assert told.count("site: ready at") == 2
+    page = system.read("srv/www/index.html")
+    assert "<h1>Shop & more</h1>\n<p>Hypervisor seen from within: docker</p>" in page
+    assert system.read("etc/rc.local").count("/etc/init.d/site start") == 1
+    reported = (system.home / "report").read_text()
+    assert "output url http://10.0.0.7/\n" in reported
+    assert "progress Making Shop & more on docker\n" in reported
+    assert "busybox httpd -f -p 80 -h /srv/www" in system.calls()
+
+
 def test_it_stays_small():
     assert len(guest._plain_library()) < 17_000
     assert len(guest._packed_library()) < 8_500
-    library = pathlib.Path(guest.__file__).parents[1] / "guest" / "lib.sh"
+    library = TOP / "nova_multi" / "guest" / "lib.sh"
     assert library.read_text().startswith("#!/bin/sh\n# SPDX-License-Identifier")
