@@ -4,7 +4,7 @@
 The wrapper (``guest/report.sh``) is POSIX sh and prints marked lines on the console,
 which :mod:`nova_multi.provision.console` reads. With it go the commands with which a
 script reports (``guest/commands.sh``), and, as far as there is room, a library that
-makes it run on several families of systems (``guest/lib.sh``).
+makes it run on several families of systems (``guest/lib*.sh``).
 """
 
 from __future__ import annotations
@@ -125,11 +125,18 @@ def _stripped(name: str) -> str:
 
 
 @functools.cache
+def _library() -> str:
+    """The library, which is several files here and one in the guest."""
+    first, *others = map(_stripped, ("lib.sh", "lib_service.sh", "lib_system.sh"))
+    return "\n".join([first, *(each.removeprefix("#!/bin/sh\n") for each in others)])
+
+
+@functools.cache
 def _plain_library() -> str:
     return "\n".join(
         [
             "cat > \"$nm_dir/lib.sh\" <<'%NONCE%-END'",
-            _stripped("lib.sh"),
+            _library(),
             "%NONCE%-END",
         ]
     )
@@ -137,7 +144,7 @@ def _plain_library() -> str:
 
 @functools.cache
 def _packed_library() -> str:
-    packed = gzip.compress(_stripped("lib.sh").encode(), mtime=0)
+    packed = gzip.compress(_library().encode(), mtime=0)
     text = base64.b64encode(packed).decode()
     return "\n".join(
         [

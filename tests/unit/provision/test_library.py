@@ -48,7 +48,7 @@ class System:
         (self.home / "outputs").mkdir()
         (self.home / "report").touch()
         # As it travels: without comments and indentation.
-        (self.home / "lib.sh").write_text(guest._stripped("lib.sh"))
+        (self.home / "lib.sh").write_text(guest._library())
         call = self.home / "call"
         first = shell[0] if shell[0] != "/usr/bin/busybox" else "/usr/bin/busybox sh"
         body = guest._stripped("commands.sh").partition("\n")[2]
