@@ -146,7 +146,8 @@ Seconds without a sign of a guest's provisioner after which it counts as failed.
         default=14400,
         min=10,
         help="""
-Seconds after which a guest's provisioner counts as failed, however much it reports.
+Seconds after which a guest ends a provisioner's script, and counts as failed if it
+does not, however much it reports. A provisioner may have a shorter limit of its own.
 """,
     ),
     cfg.BoolOpt(

@@ -33,6 +33,7 @@ class Provisioner:
     :ivar ref: branch, tag or commit of it.
     :ivar script: inline, in place of a builder.
     :ivar executor: command that is run in the clone.
+    :ivar timeout: seconds that the script may take; None leaves it to the operator.
     :ivar depends: names of the provisioners that must stand in the environment before.
     :ivar variables: for the script, as environment variables.
     """
@@ -50,6 +51,7 @@ class Provisioner:
     ref: str = ""
     script: str = ""
     executor: str = ""
+    timeout: int | None = None
     tag: str = ""
     depends: tuple[str, ...] = ()
     variables: Mapping[str, str] = dataclasses.field(default_factory=dict)
@@ -100,7 +102,7 @@ def check(provisioner: Provisioner) -> None:
         "launch",
         f"launch must be between 1 and {MAX_LAUNCH}",
     )
-    for field in ("memory_mb", "cpus", "hdsize_gb"):
+    for field in ("memory_mb", "cpus", "hdsize_gb", "timeout"):
         amount = getattr(provisioner, field)
         name = field.split("_")[0]
         expect(amount is None or amount > 0, name, f"{name} must be above zero")
@@ -112,6 +114,11 @@ def check(provisioner: Provisioner) -> None:
     )
     # git takes a ref that begins so for an option.
     expect(not provisioner.ref.startswith("-"), "ref", "ref must not begin with '-'")
+    expect(
+        provisioner.timeout is None or provisioner.runs_something,
+        "timeout",
+        "timeout needs a script or a builder",
+    )
     for field in ("ref", "executor"):
         given = bool(getattr(provisioner, field))
         expect(not given or bool(builder), field, f"{field} needs a builder")

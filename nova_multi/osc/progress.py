@@ -29,7 +29,7 @@ class Progress:
         self._clock = clock
         self._start = clock()
         self._live = stream.isatty()
-        self._told: set[str] = set()
+        self._told: dict[str, str] = {}
 
     def __enter__(self) -> Progress:
         return self
@@ -46,13 +46,14 @@ class Progress:
             return
         for change in history:
             # What was heard of late stands before what was told already.
-            if change["status"] in self._told:
+            status, message = change["status"], change.get("message") or ""
+            if self._told.get(status) == message:
                 continue
-            self._told.add(change["status"])
-            words = [str(change.get("at", "")), f"{self._label}: {change['status']}"]
-            line = " ".join(word for word in words if word)
-            message = change.get("message")
-            self._write(f"{line} ({message})\n" if message else f"{line}\n")
+            # The guest says anew what it is doing; the time is that of the status.
+            at = "" if status in self._told else str(change.get("at", ""))
+            self._told[status] = message
+            words = [at, f"{self._label}: {status}", f"({message})" if message else ""]
+            self._write(" ".join(word for word in words if word) + "\n")
 
     def _line(self, task: Mapping[str, Any], history: list[Any]) -> None:
         seconds = int(self._clock() - self._start)

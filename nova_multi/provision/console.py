@@ -3,19 +3,34 @@
 
 Lines carry a nonce, so that nothing else on the console is taken for one, and a number
 that counts up: a console that is read again tells nothing twice, and one that has
-forgotten its begin (most keep the last 100 KiB) shows the gap.
+forgotten its begin (most keep the last 100 KiB) shows the gap. ``guest/report.sh`` has
+the form of the lines.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Mapping
 
 _MARK = "@nova-multi"
-#: Of one line of a log; longer ones are cut.
+_KINDS = "begin|phase|progress|log|output|timeout|exit|end"
+#: Characters of one line of a log; longer ones are cut.
 _MAX_LINE = 4000
-#: Control characters, which a terminal would obey.
-_CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
+#: Characters of what is being done.
+_MAX_MESSAGE = 200
+#: Characters of one output's value; the guest has a limit below it.
+_MAX_OUTPUT = 4000
+#: Outputs of one instance, and the characters of all their names and values.
+MAX_OUTPUTS = 64
+MAX_ALL_OUTPUTS = 32 * 1024
+#: What a terminal would obey.
+_CONTROL = re.compile(
+    r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07\x1b]*\x07|[\x00-\x08\x0b-\x1f\x7f-\x9f]"
+)
+_OUTPUT = re.compile(r"([A-Za-z_][A-Za-z0-9_]{0,63}) (.*)", re.DOTALL)
+#: The phase that every script is in, of which there is nothing to tell.
+_RUN = "run"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -25,44 +40,108 @@ class Report:
     :ivar last: number of the last line that was read.
     :ivar begun: whether the script was begun.
     :ivar phase: the last one that was named, or empty.
+    :ivar message: what the guest said last that it is doing, or empty.
     :ivar log: lines that the script wrote, with marks where some are missing.
+    :ivar outputs: values by name; the last word counts.
+    :ivar timed_out: seconds after which the guest ended the script, if it did.
     :ivar exit_code: of the script, if it has ended.
     """
 
     last: int = 0
     begun: bool = False
     phase: str = ""
+    message: str = ""
     log: tuple[str, ...] = ()
+    outputs: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    timed_out: int | None = None
     exit_code: int | None = None
 
 
 def read(text: str, nonce: str, after: int = 0) -> Report:
     """What a console tells that is not known yet.
 
+    A line that has no end yet is left for the next time: more of it may be to come.
+
     :param text: of the console, or its last part.
     :param after: number of the last line that is known.
     """
     form = re.compile(
-        rf"{_MARK} {re.escape(nonce)} (\d{{1,9}}) (begin|phase|log|exit|end)(?: (.*))?"
+        rf"{_MARK} {re.escape(nonce)} ([0-9]{{1,9}}) ({_KINDS})(?: (.*))?\Z", re.DOTALL
     )
-    last, begun, phase = after, after > 0, ""
+    last, begun, phase, message = after, after > 0, "", ""
     exit_code: int | None = None
+    timed_out: int | None = None
     log: list[str] = []
-    for line in text.splitlines():
+    outputs: dict[str, str] = {}
+    # Not splitlines(), which knows ends of lines that a script may well write.
+    for line in text.split("\n")[:-1]:
         # The console may have put the kernel's words before it on the same line.
-        found = form.search(line)
+        found = form.search(line.rstrip("\r"))
         if not found or int(found[1]) <= last:
             continue
         number, kind, rest = int(found[1]), found[2], found[3] or ""
         if number > last + 1:
-            log.append(
-                f"[{number - last - 1} lines are missing: the console lost them]"
-            )
+            log.append(_gap(number - last - 1))
         last, begun = number, True
         if kind == "phase":
-            phase = rest[:64]
+            phase = _clean(rest)[:64]
+            message = "" if phase == _RUN else phase
+        elif kind == "progress":
+            message = _clean(rest)[:_MAX_MESSAGE]
+            log.append(f"progress: {message}")
         elif kind == "log":
-            log.append(_CONTROL.sub("", rest)[:_MAX_LINE])
+            log.append(_clean(rest)[:_MAX_LINE])
+        elif kind == "output":
+            if given := _output(rest):
+                outputs[given[0]] = given[1]
+        elif kind == "timeout":
+            timed_out = _number(rest)
         elif kind == "exit":
-            exit_code = int(rest) if rest.strip().isdecimal() else 1
-    return Report(last, begun, phase, tuple(log), exit_code)
+            exit_code = _number(rest, wrong=1)
+    return Report(
+        last, begun, phase, message, tuple(log), outputs, timed_out, exit_code
+    )
+
+
+def with_outputs(
+    known: Mapping[str, str], new: Mapping[str, str]
+) -> tuple[dict[str, str], list[str]]:
+    """Outputs with what was reported now, and the names of those there is no room for.
+
+    A name that is known already gets its new value.
+    """
+    merged, left_out = dict(known), []
+    for name, value in new.items():
+        wanted = {**merged, name: value}
+        size = sum(len(each) + len(text) for each, text in wanted.items())
+        if len(wanted) > MAX_OUTPUTS or size > MAX_ALL_OUTPUTS:
+            left_out.append(name)
+        else:
+            merged = wanted
+    return merged, left_out
+
+
+def _gap(lines: int) -> str:
+    told = "1 line was" if lines == 1 else f"{lines} lines were"
+    return f"[... {told} lost: the console keeps the last 100 KiB ...]"
+
+
+def _clean(text: str) -> str:
+    """Text without what a terminal obeys, and without what no database takes."""
+    text = re.sub(r"\r+", " ", text)
+    return _CONTROL.sub("", text).encode("utf-8", "replace").decode()
+
+
+def _output(rest: str) -> tuple[str, str] | None:
+    """Name and value, if the line is whole."""
+    found = _OUTPUT.fullmatch(rest)
+    if not found:
+        return None
+    words = {"n": "\n", "\\": "\\"}
+    value = re.sub(r"\\(.)", lambda each: words.get(each[1], each[0]), _clean(found[2]))
+    return (found[1], value) if len(value) <= _MAX_OUTPUT else None
+
+
+def _number(text: str, wrong: int | None = None) -> int | None:
+    found = re.fullmatch(r"\s*([0-9]{1,9})\s*", text)
+    return int(found[1]) if found else wrong

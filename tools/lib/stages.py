@@ -41,7 +41,7 @@ AUDITED = ("integration", "smoke")
 AUDIT_PATIENCE = 30
 #: Programs of Debian's packages that a stage uses, and no deployment needs.
 PROGRAMS = {
-    "unit": {"mksquashfs": "squashfs-tools"},
+    "unit": {"mksquashfs": "squashfs-tools", "busybox": "busybox"},
     "integration": {"ping": "iputils-ping"},
     "deploy": {
         "git": "git",

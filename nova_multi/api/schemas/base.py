@@ -314,6 +314,8 @@ SizeMB = Annotated[Any, _size("MB")]
 SizeGB = Annotated[Any, _size("GB")]
 Count = Annotated[int, Field(ge=1, le=1000)]
 CPUs = Annotated[int, Field(ge=1, le=4096)]
+#: A week at most.
+Seconds = Annotated[int, Field(ge=1, le=604_800)]
 PermissionsText = Annotated[
     Any,
     Read(

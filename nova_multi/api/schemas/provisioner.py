@@ -21,6 +21,7 @@ from nova_multi.api.schemas.base import (
     PermissionsText,
     Read,
     Reference,
+    Seconds,
     SizeGB,
     Stamp,
     Text,
@@ -100,6 +101,7 @@ class ProvisionerCreate(_Fields):
     ref: Line = UNSET
     script: Content = UNSET
     executor: Line = UNSET
+    timeout: Seconds = UNSET
     tag: Line = UNSET
     depends: _Depends = UNSET
     variables: Variables = UNSET
@@ -107,7 +109,7 @@ class ProvisionerCreate(_Fields):
 
 
 class ProvisionerChange(_Fields, Change):
-    """What is to change of a provisioner; null takes an amount or a driver away."""
+    """What is to change of a provisioner; null takes a number or a driver away."""
 
     name: _Name = UNSET
     description: Text = UNSET
@@ -121,6 +123,7 @@ class ProvisionerChange(_Fields, Change):
     ref: Line = UNSET
     script: Content = UNSET
     executor: Line = UNSET
+    timeout: Seconds | None = UNSET
     tag: Line = UNSET
     depends: _Depends = UNSET
     variables: Variables = UNSET
@@ -128,7 +131,7 @@ class ProvisionerChange(_Fields, Change):
 
 
 class ProvisionerAnswer(Answer):
-    """A provisioner; memory and hdsize are in GB."""
+    """A provisioner; memory and hdsize are in GB, timeout in seconds."""
 
     uuid: str
     name: str
@@ -143,6 +146,7 @@ class ProvisionerAnswer(Answer):
     ref: str
     script: str
     executor: str
+    timeout: int | None
     tag: str
     depends: list[ProvisionerName]
     variables: dict[str, str]
@@ -166,6 +170,7 @@ class ProvisionerAnswer(Answer):
             ref=value.ref,
             script=value.script,
             executor=value.executor,
+            timeout=value.timeout,
             tag=value.tag,
             depends=[ProvisionerName(provisioner_name=name) for name in value.depends],
             variables=dict(value.variables),

@@ -18,6 +18,14 @@ _FIELDS = (
     Field("ref", "Branch, tag or commit of it"),
     Field("script", "Script that the guest runs", metavar="<file>", kind=content),
     Field("executor", "Command that is run in the clone", metavar="<command>"),
+    # --timeout is that of --wait.
+    Field(
+        "script-timeout",
+        "Seconds after which the script is ended",
+        "timeout",
+        "<seconds>",
+        kind=int,
+    ),
     Field("tag", "Tag of its instances"),
     Field(
         "depends",
@@ -41,7 +49,10 @@ class _Noun(base.Noun):
     noun = "provisioner"
     plural = "provisioners"
     columns = ("uuid", "name", "image", "driver", "tag")
-    long_columns = ("description", "memory", "cpus", "hdsize", "depends", "permissions")
+    long_columns = (
+        *("description", "memory", "cpus", "hdsize", "timeout"),
+        *("depends", "permissions"),
+    )
     filters = ("name", "description", "image", "driver", "tag", "builder")
     scope_options = ("partition", "environment")
     create_fields = _FIELDS

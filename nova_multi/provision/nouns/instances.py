@@ -340,6 +340,7 @@ def _value(
         addresses=tuple(each.address for each in server.addresses) if server else (),
         host=host,
         published=tuple(map(Publish.parse, data.get("published", ()))),
+        outputs=data.get("outputs") or {},
         owner_id=record.owner_id,
         project_id=environment.openstack_id if environment else "",
         created=record.created,

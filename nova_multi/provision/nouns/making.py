@@ -179,6 +179,7 @@ class Making(Wishes):
             # Refused now rather than by Nova.
             guest.user_data(script, own | wanted, guest.new_nonce())
             payload |= {"script": script, "variables": own, "asked_variables": wanted}
+            payload["timeout"] = provisioner.timeout
         data = {
             "creating": True,
             "provisioning": goal is TaskStatus.PROVISIONED or None,

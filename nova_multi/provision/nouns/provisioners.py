@@ -30,6 +30,7 @@ _DATA = (
     "ref",
     "script",
     "executor",
+    "timeout",
     "tag",
     "depends",
     "variables",
@@ -95,6 +96,13 @@ class Provisioners(Noun):
 
     def _check(self, caller: Caller, wanted: Provisioner, scope: Scope) -> None:
         check(wanted)
+        longest = self._tools.settings.script_timeout
+        if wanted.timeout and wanted.timeout > longest:
+            raise Invalid(
+                f"provisioner {wanted.name}: timeout must be at most {longest:.0f},"
+                " the seconds that the operator allows",
+                field="timeout",
+            )
         if wanted.runs_something:
             guest.user_data(
                 guest.script_of(wanted), wanted.variables, guest.new_nonce()

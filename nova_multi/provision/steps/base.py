@@ -199,6 +199,14 @@ class Work:
         except Conflict:
             LOG.debug("task %s can't become %s any more", self.uuid, status)
 
+    def message(self, status: TaskStatus, message: str) -> None:
+        """Say anew what the task is doing in a status that it has.
+
+        :raises Fenced: the task is another worker's.
+        """
+        if any(each.status == status for each in self.task.history):
+            self.tools.store.set_message(self.uuid, status, message, self.fencing)
+
     def log(self, text: str) -> None:
         """Add a line to the task's log."""
         self.tools.store.append_log(self.uuid, _ended(text))

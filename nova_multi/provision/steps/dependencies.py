@@ -3,11 +3,12 @@
 
 Their addresses reach its script as environment variables: ``DATABASE_ADDRESS`` is the
 first one of the provisioner ``database``, ``DATABASE_ADDRESSES`` are those of all.
+``DATABASE_OUTPUT_PORT`` is what its script has reported as the output ``port``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nova_multi.domain.errors import Conflict, NotFound
@@ -32,6 +33,7 @@ def _wait(work: Work) -> None:
     given: dict[str, str] = {}
     for name, needed in work.payload["needs"].items():
         records = _standing(work, name, needed)
+        given |= outputs(name, records[0].data.get("outputs") or {})
         given |= variables(name, [_address(work, name, each) for each in records])
     work.keep(given=given)
 
@@ -98,6 +100,18 @@ def variables(name: str, addresses: Sequence[str]) -> dict[str, str]:
     return {
         f"{prefix}_ADDRESS": addresses[0],
         f"{prefix}_ADDRESSES": " ".join(addresses),
+    }
+
+
+def outputs(name: str, reported: Mapping[str, str]) -> dict[str, str]:
+    """What a script is told of a dependency's outputs: only ever as data.
+
+    :param name: the provisioner's.
+    """
+    prefix = variable_prefix(name)
+    return {
+        f"{prefix}_OUTPUT_{each.upper()}": value
+        for each, value in sorted(reported.items())
     }
 
 

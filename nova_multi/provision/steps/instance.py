@@ -219,7 +219,8 @@ def _user_data(work: Work) -> bytes | None:
         **work.state.get("given", {}),
         **work.payload.get("asked_variables", {}),
     }
-    return guest.user_data(text, variables, work.state["nonce"])
+    limit = script.time_limit(work)
+    return guest.user_data(text, variables, work.state["nonce"], limit)
 
 
 def _delete_server(work: Work) -> None:

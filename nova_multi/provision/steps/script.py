@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from nova_multi.domain import times
@@ -14,6 +15,16 @@ from nova_multi.provision.steps.base import Wait, Work, still_wanted
 
 #: Seconds between looks at a console: less while it is talking.
 _FIRST, _LONGEST, _GROWTH = 0.5, 5.0, 1.5
+#: Seconds within which a guest has ended a script whose time is over, and said so.
+_GRACE = 30.0
+#: Lines of a script that failed, and the characters of each, which its error tells.
+_LAST_LINES, _LAST_LENGTH = 5, 200
+
+
+def time_limit(work: Work) -> int:
+    """Seconds that the script may take; never more than the operator allows."""
+    longest = work.tools.settings.script_timeout
+    return max(1, int(min(work.payload.get("timeout") or longest, longest)))
 
 
 def run(work: Work) -> None:
@@ -25,29 +36,56 @@ def run(work: Work) -> None:
     seen: dict[str, Any] = dict(work.state.get("console", {}))
     text = _console(work)
     report = console.read(text, work.state["nonce"], seen.get("last", 0))
+    if report.begun:
+        work.status(TaskStatus.PROVISIONING)
+    if report.message:
+        work.message(TaskStatus.PROVISIONING, report.message)
+    left_out = _keep_outputs(work, report)
     if report.last > seen.get("last", 0):
-        seen |= {
-            "last": report.last,
-            "sign": times.format_time(work.tools.clock()),
-            "pause": _FIRST,
-        }
+        now = times.format_time(work.tools.clock())
+        seen |= {"last": report.last, "sign": now, "pause": _FIRST}
+        seen.setdefault("began", now)
+        lines = [line[:_LAST_LENGTH] for line in report.log if line.strip()]
+        seen["tail"] = [*seen.get("tail", ()), *lines][-_LAST_LINES:]
         if report.phase:
             seen["phase"] = report.phase
+        if report.timed_out is not None:
+            seen["timed_out"] = report.timed_out
         if report.exit_code is not None:
             seen["exit"] = report.exit_code
     else:
         seen["pause"] = min(_LONGEST, seen.get("pause", _FIRST) * _GROWTH)
     # With what was read: a worker that dies here leaves no line out, and none twice.
-    work.keep("\n".join(report.log), console=seen)
-    if report.begun:
-        work.status(TaskStatus.PROVISIONING)
+    work.keep("\n".join([*report.log, *left_out]), console=seen)
+    if "timed_out" in seen and "exit" in seen:
+        limit = seen["timed_out"]
+        fail(work, f"the guest ended the script after its {limit} s{_tail(seen)}")
     if "exit" in seen:
         if seen["exit"] == 0:
             _mark(work, provisioning=None)
             return
-        fail(work, f"the script ended with exit status {seen['exit']}")
+        fail(work, f"the script ended with exit status {seen['exit']}{_tail(seen)}")
     _check_time(work, seen)
     raise Wait(seen["pause"])
+
+
+def _keep_outputs(work: Work, report: console.Report) -> list[str]:
+    """Keep what the guest reports of itself; repeating it changes nothing.
+
+    :returns: lines for the log.
+    """
+    if not report.outputs:
+        return []
+    known = work.record(Kind.INSTANCE).data.get("outputs") or {}
+    merged, left_out = console.with_outputs(known, report.outputs)
+    if merged != known:
+        _mark(work, outputs=merged)
+    return [f"[output {name} is left out: there are too many]" for name in left_out]
+
+
+def _tail(seen: Mapping[str, Any]) -> str:
+    lines = seen.get("tail")
+    return f", after: {' | '.join(lines)}" if lines else ""
 
 
 def _console(work: Work) -> str:
@@ -59,18 +97,29 @@ def _console(work: Work) -> str:
 
 
 def _check_time(work: Work, seen: dict[str, Any]) -> None:
-    longest = work.tools.settings.script_timeout
-    if work.step_age("provision") > longest:
-        fail(work, f"the script has not ended within {longest:.0f} s")
-    limit = work.tools.settings.report_timeout
-    sign = seen.get("sign")
-    if sign:
-        quiet = (work.tools.clock() - times.parse_time(sign)).total_seconds()
-        if quiet > limit:
-            phase = f" in phase {seen['phase']}" if seen.get("phase") else ""
-            fail(work, f"the guest has not reported for {quiet:.0f} s{phase}")
-    elif work.step_age("provision") > limit:
-        fail(work, f"the guest has not reported anything within {limit:.0f} s")
+    limit = time_limit(work)
+    if _age(work, seen.get("began")) > limit + _GRACE:
+        fail(work, f"the script has not ended within {limit} s{_tail(seen)}")
+    patience = work.tools.settings.report_timeout
+    if not seen.get("sign"):
+        if work.step_age("provision") > patience:
+            fail(work, f"the guest has not reported anything within {patience:.0f} s")
+        return
+    if work.payload.get("timeout"):
+        # Whoever says how long it may take knows that it may be silent for as long.
+        patience = max(patience, limit + _GRACE)
+    quiet = _age(work, seen["sign"])
+    if quiet > patience:
+        phase = f" in phase {seen['phase']}" if seen.get("phase") else ""
+        told = f"the guest has not reported for {quiet:.0f} s{phase}"
+        fail(work, f"{told}{_tail(seen)}")
+
+
+def _age(work: Work, since: str | None) -> float:
+    """Seconds since then."""
+    if since is None:
+        return 0.0
+    return (work.tools.clock() - times.parse_time(since)).total_seconds()
 
 
 def fail(work: Work, why: str) -> None:

@@ -193,6 +193,19 @@ class Store:
             )
 
     @retried
+    def set_message(
+        self, uuid: str, status: TaskStatus, message: str, fencing: int
+    ) -> None:
+        """Say anew what a task is doing in a status that it has already.
+
+        :raises Fenced: the task is somebody else's.
+        """
+        with self._database.write() as connection:
+            task_id = tasks.row_id(connection, uuid, lock=True)
+            leases.check_owner(connection, task_id, fencing)
+            tasks.set_message(connection, task_id, status, message, self._clock())
+
+    @retried
     def set_object(self, uuid: str, object_uuid: str, fencing: int) -> None:
         """Say what a task works on, once that is known.
 

@@ -244,6 +244,25 @@ def advance(
     return moved
 
 
+def set_message(
+    connection: sa.Connection,
+    task_id: int,
+    status: TaskStatus,
+    message: str,
+    at: datetime.datetime,
+) -> None:
+    """Change what the line of a status in a locked task's history says."""
+    c = tables.task_history.c
+    connection.execute(
+        tables.task_history.update()
+        .where(c.task_id == task_id, c.status == status)
+        .values(message=message[:MAX_MESSAGE])
+    )
+    connection.execute(
+        tables.tasks.update().where(_tasks.id == task_id).values(last_update=at)
+    )
+
+
 def _add_change(connection: sa.Connection, task_id: int, change: StatusChange) -> None:
     connection.execute(
         tables.task_history.insert(),

@@ -367,6 +367,20 @@ def test_when_something_was_made() -> None:
     assert base.cell(stamp).machine_readable() == stamp
 
 
+def test_what_the_guest_is_doing_is_told_anew() -> None:
+    stream = io.StringIO()
+    change = {"status": "provisioning", "at": "2026-11-20T14:58:09Z"}
+    with Progress("web", stream) as progress:
+        for message in ("", "Installing", "Installing", "Starting"):
+            told = [{**change, "message": message}]
+            progress({"status": "provisioning", "status_history": told})
+    assert stream.getvalue().splitlines() == [
+        "2026-11-20T14:58:09Z web: provisioning",
+        "web: provisioning (Installing)",
+        "web: provisioning (Starting)",
+    ]
+
+
 def test_what_was_heard_of_late_is_told_once() -> None:
     stream = io.StringIO()
     told = [{"status": "pending"}, {"status": "creating"}]

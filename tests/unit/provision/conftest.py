@@ -243,10 +243,13 @@ def nonce_of(user_data):
     return line.split("'")[1]
 
 
-def console_text(user_data, lines=("made",), exit_code=0):
-    """A console as the wrapper would write it."""
+def console_text(user_data, lines=("made",), exit_code=0, reports=()):
+    """A console as the wrapper would write it.
+
+    :param reports: what the script tells, before the lines of its log.
+    """
     nonce = nonce_of(user_data)
-    words = ["begin", "phase run", *(f"log {each}" for each in lines)]
+    words = ["begin", "phase run", *reports, *(f"log {each}" for each in lines)]
     if exit_code is not None:
         words += [f"exit {exit_code}", "end"]
     marked = [f"@nova-multi {nonce} {n} {each}" for n, each in enumerate(words, 1)]

@@ -11,7 +11,7 @@ from nova_multi.domain.names import Kind
 from nova_multi.domain.permissions import Permissions
 from nova_multi.provision.service import Caller, Scope
 from nova_multi.provision.steps.dependencies import variables
-from tests.unit.provision.conftest import ADMIN, NOWHERE
+from tests.unit.provision.conftest import ADMIN, NOWHERE, console_text
 
 
 @pytest.fixture
@@ -217,7 +217,7 @@ def test_too_many_in_one_request(built):
 
 
 def test_addresses_that_do_not_fit(built):
-    built.provisioner("long", script="#" * 47_000, depends=("storage",))
+    built.provisioner("long", script="#" * 44_000, depends=("storage",))
     with pytest.raises(Invalid) as caught:
         built.service.provisioners.change(ADMIN, "storage", {"launch": 64}, NOWHERE)
         built.accept(provisioner="long")
@@ -342,3 +342,18 @@ def test_names_of_variables(name, prefix):
         f"{prefix}_ADDRESS": "10.0.0.1",
         f"{prefix}_ADDRESSES": "10.0.0.1 10.0.0.2",
     }
+
+
+def test_outputs_of_a_dependency_are_given_as_data(built):
+    nasty = "it's $(id)"
+    built.world.consoles["database"] = lambda data: console_text(
+        data, reports=("output port 5432", f"output word {nasty}", "output address x")
+    )
+    built.world.consoles["web"] = lambda data: console_text(data)
+    task = built.done(built.accept(provisioner="shop"))
+    assert task.status == "provisioned", task.history[-1].message
+    told = user_data(built, "web")
+    assert "export DATABASE_OUTPUT_PORT=5432\n" in told
+    assert "export DATABASE_OUTPUT_WORD='it'\"'\"'s $(id)'\n" in told
+    assert "export DATABASE_OUTPUT_ADDRESS=x\n" in told
+    assert "export DATABASE_ADDRESS=x\n" not in told

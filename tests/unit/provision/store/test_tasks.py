@@ -225,3 +225,17 @@ def test_lists_carry_history_and_request_ids(store, new_task):
     new_task("b", request_ids=("req-b", "req-c"))
     store.advance("a", S.CREATED)
     assert store.tasks(None) == [store.task("b"), store.task("a")]
+
+
+def test_what_a_task_is_doing_can_be_said_anew(store, new_task, clock):
+    task = new_task()
+    (claimed,) = store.claim("w", 1, 60)
+    store.advance(task.uuid, S.DISPATCHING, "first", claimed.fencing)
+    clock.forward(5)
+    store.set_message(task.uuid, S.DISPATCHING, "x" * 5000, claimed.fencing)
+    found = store.task(task.uuid)
+    assert found.history[-1].message == "x" * tasks.MAX_MESSAGE
+    assert found.history[-1].at < found.last_update == clock()
+    assert found.history[0].message == ""
+    with pytest.raises(Fenced):
+        store.set_message(task.uuid, S.DISPATCHING, "y", claimed.fencing - 1)
