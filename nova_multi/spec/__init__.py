@@ -4,8 +4,9 @@
 No network, and no file but those that the caller's ``read_file`` opens.
 """
 
+from nova_multi.spec.context import ReadFile
 from nova_multi.spec.dump import dump
-from nova_multi.spec.loader import ReadFile, input_values, load_dict, load_text
+from nova_multi.spec.loader import input_values, load_dict, load_text
 from nova_multi.spec.problems import Problem
 
 __all__ = [

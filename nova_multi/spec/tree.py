@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Collection, Iterator
 from typing import Any, Final, NamedTuple
@@ -51,7 +50,7 @@ class Node:
 
     :ivar value: None, bool, int, float, str, a list of nodes, a dict of :class:`Entry`
         by key, or BAD.
-    :ivar raw: a number as it was written; None if that isn't known.
+    :ivar raw: what is no text as it was written; None if that isn't known.
     :ivar size: nodes in it, itself counted.
     :ivar height: levels below it, itself counted; 0 for what holds nothing.
     """

@@ -37,6 +37,8 @@ _UNPRINTABLE = re.compile(
     "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 )
 _MERGE = "<<"
+#: Stands for a key that is none, and was told; no text has this character.
+_NO_KEY = "\0"
 
 
 class _Stop(Exception):
@@ -56,19 +58,17 @@ def read(text: str | bytes, report: Report) -> Node | None:
 
 
 def _decoded(text: str | bytes, report: Report) -> str:
-    start = Place(0, 1, 1)
-    size = len(text)
-    if isinstance(text, str) and size <= MAX_BYTES:
-        size = len(text.encode(errors="surrogatepass"))
-    if size > MAX_BYTES:
-        report.add(start, (), f"the file has more than {MAX_BYTES >> 20} MiB")
+    raw = text if isinstance(text, bytes) else text.encode(errors="surrogatepass")
+    if len(raw) > MAX_BYTES:
+        told = f"the file has more than {MAX_BYTES >> 20} MiB"
+        report.add(Place(0, 1, 1), (), told)
         raise _Stop
-    if isinstance(text, bytes):
+    if not isinstance(text, str):
         try:
-            text = text.decode()
+            text = raw.decode()
         except UnicodeDecodeError as error:
-            place = _place_in(text[: error.start].decode())
-            report.add(place, (), f"byte {text[error.start]:#04x} is not UTF-8")
+            place = _place_in(raw[: error.start].decode())
+            report.add(place, (), f"byte {raw[error.start]:#04x} is not UTF-8")
             raise _Stop from error
     text = text.removeprefix("\ufeff")
     if found := _UNPRINTABLE.search(text):
@@ -140,7 +140,8 @@ class _Reader:
 
     def _scalar(self, event: yaml.ScalarEvent) -> None:
         place = _place(event)
-        self._counted(event, 1)
+        if not (self._stack and self._expects_key()):
+            self._counted(event, 1)
         node = Node(BAD, place)
         try:
             if event.implicit[0]:
@@ -148,25 +149,26 @@ class _Reader:
             elif event.implicit[1]:
                 node.value = event.value
             else:
-                node.value = scalars.tagged(event.tag, event.value)
+                node.value = scalars.tagged(event.tag or "", event.value)
         except ValueError as error:
             self._report.add(place, self._path(), str(error))
         if isinstance(node.value, str):
             if wrong := text_problem(node.value):
                 self._report.add(place, self._path(), wrong)
                 node.value = BAD
-        elif isinstance(node.value, int | float):
+        elif node.value is not BAD:
             node.raw = event.value
         merge = event.value == _MERGE and event.implicit[0]
         self._keep_anchor(event.anchor, node)
         self._add(event, node, merge=merge)
 
     def _alias(self, event: yaml.AliasEvent) -> None:
-        node = self._anchors.get(event.anchor)
+        name = event.anchor or ""
+        node = self._anchors.get(name)
         if node is None:
-            told = f"there is nothing before this that is called &{event.anchor:.40}"
-            if any(frame.anchor == event.anchor for frame in self._stack):
-                told = f"*{event.anchor:.40} would be within itself"
+            told = f"there is nothing before this that is called &{name:.40}"
+            if any(frame.anchor == name for frame in self._stack):
+                told = f"*{name:.40} would be within itself"
             self._report.add(_place(event), self._path(), told)
             node = Node(BAD, _place(event))
         self._counted(event, node.size)
@@ -180,8 +182,9 @@ class _Reader:
             self._too_deep(event)
         if self._stack and self._expects_key():
             self._stop(event, "a key must be a text, not a list or mapping")
-        if not event.implicit and not scalars.is_collection_tag(event.tag, kind):
-            told = f"the tag {scalars.written(event.tag)} is not taken"
+        tag = event.tag or ""
+        if not event.implicit and not scalars.is_collection_tag(tag, kind):
+            told = f"the tag {scalars.written(tag)} is not taken"
             self._report.add(_place(event), self._path(), told)
         node = Node(empty, _place(event))
         if event.anchor is not None:
@@ -210,7 +213,7 @@ class _Reader:
         frame = self._stack[-1]
         return isinstance(frame.node.value, dict) and frame.key is None
 
-    def _add(self, event: yaml.NodeEvent, node: Node, merge: bool = False) -> None:
+    def _add(self, event: yaml.Event, node: Node, merge: bool = False) -> None:
         if not self._stack or not self._expects_key():
             self._put(node)
             return
@@ -226,17 +229,14 @@ class _Reader:
                 told = f"the key {shown(node.value)} is there twice, first in line "
                 self._report.add(place, self._path(), f"{told}{earlier.line}")
             return
-        # A word for the rest: no such key can be asked for.
-        frame.key = f"\0{place.order}"
+        frame.key = _NO_KEY
         if isinstance(node.value, dict | list):
             self._stop(event, "a key must be a text, not a list or mapping")
         if node.value is not BAD:
-            told = shown(node.raw if node.raw is not None else node.value)
-            self._report.add(
-                place,
-                self._path()[:-1],
-                f"the key {told.strip(chr(34))} is no text: write it in quotes",
+            told = (
+                f"the key {node.raw or 'without a text'} is no text: write it in quotes"
             )
+            self._report.add(place, self._path(), told)
 
     def _put(self, node: Node) -> None:
         """The value that comes next: of a key, of a list, or the whole."""
@@ -251,7 +251,7 @@ class _Reader:
         frame.key = frame.key_place = None
         if place is None:
             frame.merges.append(node)
-        elif key is not None and not key.startswith("\0"):
+        elif key is not None and key != _NO_KEY:
             frame.node.value.setdefault(key, Entry(place, node))
 
     def _merge(self, node: Node, merged: Node) -> None:
@@ -276,13 +276,13 @@ class _Reader:
         for frame in self._stack:
             if isinstance(frame.node.value, list):
                 found.append(len(frame.node.value))
-            elif frame.key is not None:
-                found.append(frame.key)
+            elif frame.key not in (None, _NO_KEY):
+                found.append(str(frame.key))
         return tuple(found)
 
     def _counted(self, event: yaml.Event, more: int) -> None:
         self._count += more
-        if self._count > 2 * MAX_NODES:
+        if self._count > MAX_NODES:
             self._stop(event, f"the file has more than {MAX_NODES} values")
 
     def _too_deep(self, event: yaml.Event) -> None:
@@ -295,8 +295,10 @@ class _Reader:
     def _syntax(self, error: yaml.MarkedYAMLError, text: str) -> None:
         mark = error.problem_mark or error.context_mark
         told = ": ".join(part for part in (error.context, error.problem) if part)
-        place = Place(mark.index, mark.line + 1, mark.column + 1)
-        lines = text[: mark.index + 1].splitlines()
+        place = Place(0, 1, 1)
+        if mark is not None:
+            place = Place(mark.index, mark.line + 1, mark.column + 1)
+        lines = text[: place.order + 1].splitlines()
         if lines and "${" in lines[-1]:
             told += " (within [ ] and { } a text with ${...} must be in quotes)"
         self._report.add(place, (), f"is no YAML: {told}")
@@ -304,5 +306,5 @@ class _Reader:
 
 
 def _place(event: yaml.Event) -> Place:
-    mark = event.start_mark
+    mark: Any = event.start_mark
     return Place(mark.index, mark.line + 1, mark.column + 1)
