@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeAlias, TypeVar
 
 from nova_multi.domain.definition import Generator, Input, Reference, Root, Scalar
@@ -104,36 +104,70 @@ class Context:
     def scalar(self, spot: Spot) -> tuple[Any, bool]:
         """A value with the inputs in it, and whether it is an input's own.
 
-        :raises Wrong: it refers to what can't be known yet, or to nothing.
+        :raises Told: it refers to what can't be known yet, or to nothing.
         """
         text = spot.value
         if not isinstance(text, str) or not templates.has_references(text):
             return text, False
         parts = list(templates.parse(text))
-        found = [
-            self._value(part) if isinstance(part, Reference) else part for part in parts
-        ]
-        if len(found) == 1 and isinstance(parts[0], Reference):
+        found = self._each(spot, parts, self._value)
+        if len(parts) == 1 and isinstance(parts[0], Reference):
             return found[0], True
         return "".join(as_text(part) for part in found), False
 
     def parts(self, spot: Spot) -> list[str | Reference]:
         """A text with the inputs in it; all that is not known yet is left.
 
-        :raises Wrong: it refers to an input that there is not.
+        :raises Told: it refers to an input that there is not, or to nothing.
         """
         if not templates.has_references(spot.value):
             return [spot.value]
-        found: list[str | Reference] = []
-        for part in templates.parse(spot.value):
-            if isinstance(part, Reference) and part.root is Root.INPUTS:
-                entry = self._input(part)
-                if is_secret(entry):
-                    self._check_attribute(part, entry)
-                else:
-                    part = as_text(self._value(part))
-            found.append(part)
+        section, owner = str(spot.path[0]), str(spot.path[1])
+
+        def read(reference: Reference) -> str | Reference:
+            kept = self._later(reference)
+            if isinstance(kept, Reference):
+                # Taken down also where another reference of the text is wrong.
+                self.uses.append(Use(kept, spot, section, owner))
+            return kept
+
+        return self._each(spot, templates.parse(spot.value), read)
+
+    def _each(
+        self,
+        spot: Spot,
+        parts: Iterable[str | Reference | Invalid],
+        read: Callable[[Reference], _T],
+    ) -> list[str | _T]:
+        """Parts with what becomes of their references; all that is wrong is told.
+
+        :raises Told: something was.
+        """
+        found: list[str | _T] = []
+        fine = True
+        for part in parts:
+            try:
+                if isinstance(part, Invalid):
+                    raise Wrong(part.message)
+                found.append(part if isinstance(part, str) else read(part))
+            except Told:
+                fine = False
+            except Wrong as error:
+                self.add(spot, error.message, error.code)
+                fine = False
+        if not fine:
+            raise Told
         return found
+
+    def _later(self, reference: Reference) -> str | Reference:
+        """A reference that is kept, or an input's value."""
+        if reference.root is not Root.INPUTS:
+            return reference
+        entry = self._input(reference)
+        if not is_secret(entry):
+            return as_text(self._value(reference))
+        self._check_attribute(reference, entry)
+        return reference
 
     def _value(self, reference: Reference) -> Scalar:
         if reference.root is not Root.INPUTS:

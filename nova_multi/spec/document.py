@@ -15,7 +15,7 @@ from nova_multi.spec import kinds, templates
 from nova_multi.spec.context import Context, Wrong
 from nova_multi.spec.inputs import INPUTS
 from nova_multi.spec.kinds import Kind
-from nova_multi.spec.machines import INSTANCES, PROVISIONERS, TEMPLATE
+from nova_multi.spec.machines import INSTANCES, PROVISIONERS
 from nova_multi.spec.problems import shown
 from nova_multi.spec.table import Field, Table, mapping, section
 from nova_multi.spec.tree import BAD, Node, Spot
@@ -205,7 +205,7 @@ FILE = Table(
             "outputs",
             section(
                 _check_output_name,
-                TEMPLATE.read,
+                kinds.template,
                 kinds.VALUE_SCHEMA,
                 most=1000,
                 names=f"^{templates.IDENTIFIER}$",

@@ -10,8 +10,6 @@ from nova_multi.domain import names, provisioner
 from nova_multi.domain.definition import (
     InstanceDefinition,
     ProvisionerDefinition,
-    Reference,
-    Template,
 )
 from nova_multi.domain.driver import Driver
 from nova_multi.domain.errors import Invalid
@@ -19,7 +17,7 @@ from nova_multi.domain.host import HostType
 from nova_multi.domain.names import Kind as Noun
 from nova_multi.domain.provisioner import Provisioner
 from nova_multi.spec import kinds
-from nova_multi.spec.context import MISSING, Context, Told, Use, Wrong
+from nova_multi.spec.context import MISSING, Context, Told, Wrong
 from nova_multi.spec.kinds import Kind
 from nova_multi.spec.problems import shown
 from nova_multi.spec.table import Field, Table, mapping, section
@@ -33,24 +31,9 @@ _WORD = r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$"
 _LATER = re.compile(r"\$\{(inputs|instances|environment)[.\[]")
 
 
-def _template(ctx: Context, spot: Spot) -> Template:
-    value = kinds.template(ctx, spot)
-    # Where it stands is known here, what it refers to once all is read.
-    kind, owner = str(spot.path[0]), str(spot.path[1])
-    ctx.uses += [
-        Use(each, spot, kind, owner)
-        for each in value.parts
-        if isinstance(each, Reference)
-    ]
-    return value
-
-
-#: What reaches a script by names, and what an environment tells when it stands.
-TEMPLATE = Kind(_template, kinds.VALUE_SCHEMA)
-
 VARIABLES = section(
     kinds.check_variable,
-    _template,
+    kinds.template,
     kinds.VALUE_SCHEMA,
     most=1000,
     names="^[A-Za-z_][A-Za-z0-9_]{0,127}$",

@@ -8,7 +8,7 @@ Two dollars in a row before a ``{`` are one plain dollar: ``$${`` is a plain ``$
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from nova_multi.domain.definition import Reference, Root, Template
 from nova_multi.domain.errors import Invalid
@@ -45,10 +45,10 @@ def has_references(text: str) -> bool:
     return "${" in text
 
 
-def parse(text: str) -> Iterator[str | Reference]:
+def parse(text: str) -> Iterator[str | Reference | Invalid]:
     """The parts of a text, in their order; none is empty.
 
-    :raises Invalid: a ``${`` begins no valid reference.
+    In place of a part that begins like a reference, and is none, is what is wrong.
     """
     at = 0
     while found := _DOLLARS.search(text, at):
@@ -62,16 +62,19 @@ def parse(text: str) -> Iterator[str | Reference]:
             yield plain
         end = text.find("}", found.end())
         if end < 0:
-            raise Invalid(
-                f"${{{text[found.end() :][:20]} has no end: a plain ${{ is written $${{"
-            )
-        yield reference(text[found.end() : end])
+            begin = _short(text[found.start() :], 20)
+            yield Invalid(f"{begin} has no end: a plain ${{ is written $${{")
+            return
+        try:
+            yield reference(text[found.end() : end])
+        except Invalid as error:
+            yield error
         at = end + 1
     if at < len(text):
         yield text[at:]
 
 
-def template(parts: Iterator[str | Reference] | list[str | Reference]) -> Template:
+def template(parts: Iterable[str | Reference]) -> Template:
     """A template in its one form: no empty text, no two texts in a row."""
     joined: list[str | Reference] = []
     for part in parts:
@@ -154,6 +157,6 @@ def _of_instance(text: str, found: re.Match[str]) -> Reference:
     return Reference(Root.INSTANCES, plain or quoted, attribute, number, key)
 
 
-def _short(text: str) -> str:
-    short = text if len(text) <= 60 else f"{text[:60]}..."
+def _short(text: str, longest: int = 60) -> str:
+    short = text if len(text) <= longest else f"{text[:longest]}..."
     return short if short.isprintable() else short.encode("unicode_escape").decode()
