@@ -44,7 +44,7 @@ def check(ctx: Context, root: Spot, found: Mapping[str, Any]) -> None:
 
 def _names(root: Spot, section: str) -> Collection[str]:
     """All names of a section, also of what could not be read."""
-    given = root.value.get(section)
+    given = (root.value or {}).get(section)
     return given.node.value if given and isinstance(given.node.value, dict) else ()
 
 
