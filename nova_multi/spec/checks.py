@@ -136,7 +136,7 @@ def _check_use(
         told = f"{reference}: an instance can't refer to itself, which is not there yet"
         ctx.add(use.spot, told)
     instance = instances.get(name)
-    if instance is None:
+    if instance is None or ("instances", name) in ctx.flawed:
         return
     if instance.count == 0:
         ctx.add(use.spot, f"{reference}: the count of {name} is 0: there is none")

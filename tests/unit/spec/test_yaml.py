@@ -141,7 +141,7 @@ def test_values_that_are_none(text: str, told: str) -> None:
         ("1: a", 1, 1, "the key 1 is no text: write it in quotes"),
         ("a:\n  true: a", 2, 3, "the key true is no text: write it in quotes"),
         ("~: a", 1, 1, "the key ~ is no text: write it in quotes"),
-        ("? \n: a", 1, 3, "the key without a text is no text: write it in quotes"),
+        ("? \n: a", 1, 2, "the key without a text is no text: write it in quotes"),
         ("? [a]\n: 1", 1, 3, "a key must be a text, not a list or mapping"),
         ("? {a: b}\n: 1", 1, 3, "a key must be a text, not a list or mapping"),
         ("a: &x [1]\n*x : 2", 2, 1, "a key must be a text, not a list or mapping"),
