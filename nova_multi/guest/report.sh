@@ -3,13 +3,13 @@
 # Runs a provisioner's script and reports on the console how it goes, in lines that
 # begin with a mark and a number that counts up:
 #
-#   @nova-multi NONCE 1 begin
+#   @nova-multi NONCE 1 begin SECONDS since 1970, by the guest's clock
 #   @nova-multi NONCE 2 phase run
 #   @nova-multi NONCE 3 log a line that the script wrote
 #   @nova-multi NONCE 4 progress what it is doing
 #   @nova-multi NONCE 5 output NAME value, with \n and \\ for newlines and backslashes
 #   @nova-multi NONCE 6 timeout SECONDS, if it was ended for its time limit
-#   @nova-multi NONCE 7 exit 0
+#   @nova-multi NONCE 7 exit 0 SECONDS since 1970
 #   @nova-multi NONCE 8 end
 #
 # The script's output, and what the commands of commands.sh tell, come through one
@@ -29,9 +29,13 @@ nm_say() {
     printf '@nova-multi %s %s %.4000s\n' "$nm_nonce" "$nm_count" "$*"
 }
 
+nm_now() {
+    date +%s 2>/dev/null
+}
+
 nm_give_up() {
     nm_say log "$1"
-    nm_say exit 1
+    nm_say exit 1 "$(nm_now)"
     nm_say end
     exit 1
 }
@@ -51,7 +55,7 @@ nm_folder() {
     return 1
 }
 
-nm_say begin
+nm_say begin "$(nm_now)"
 nm_folder || nm_give_up "no folder was found in which a script can be kept and run"
 nm_fifo=$nm_dir/report
 mkfifo "$nm_fifo" 2>/dev/null || mknod "$nm_fifo" p ||
@@ -159,7 +163,7 @@ nm_report() {
     for nm_name in "$nm_dir/outputs"/*; do
         [ -f "$nm_name" ] && IFS= read -r nm_line < "$nm_name" && nm_say "$nm_line"
     done
-    nm_say exit "$nm_status"
+    nm_say exit "$nm_status" "$(nm_now)"
     nm_say end
     # Whoever is left may write on, to nobody.
     exec 3<&0

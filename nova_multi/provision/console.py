@@ -45,6 +45,8 @@ class Report:
     :ivar outputs: values by name; the last word counts.
     :ivar timed_out: seconds after which the guest ended the script, if it did.
     :ivar exit_code: of the script, if it has ended.
+    :ivar began_at: seconds since 1970 by the guest's clock, if it told.
+    :ivar ended_at: the same of the script's end.
     """
 
     last: int = 0
@@ -55,6 +57,8 @@ class Report:
     outputs: Mapping[str, str] = dataclasses.field(default_factory=dict)
     timed_out: int | None = None
     exit_code: int | None = None
+    began_at: int | None = None
+    ended_at: int | None = None
 
 
 def read(text: str, nonce: str, after: int = 0) -> Report:
@@ -71,6 +75,8 @@ def read(text: str, nonce: str, after: int = 0) -> Report:
     last, begun, phase, message = after, after > 0, "", ""
     exit_code: int | None = None
     timed_out: int | None = None
+    began_at: int | None = None
+    ended_at: int | None = None
     log: list[str] = []
     outputs: dict[str, str] = {}
     # Not splitlines(), which knows ends of lines that a script may well write.
@@ -83,7 +89,9 @@ def read(text: str, nonce: str, after: int = 0) -> Report:
         if number > last + 1:
             log.append(_gap(number - last - 1))
         last, begun = number, True
-        if kind == "phase":
+        if kind == "begin":
+            began_at = _number(rest)
+        elif kind == "phase":
             phase = _clean(rest)[:64]
             message = "" if phase == _RUN else phase
         elif kind == "progress":
@@ -97,9 +105,19 @@ def read(text: str, nonce: str, after: int = 0) -> Report:
         elif kind == "timeout":
             timed_out = _number(rest)
         elif kind == "exit":
-            exit_code = _number(rest, wrong=1)
+            status, _, at = rest.strip().partition(" ")
+            exit_code, ended_at = _number(status, wrong=1), _number(at)
     return Report(
-        last, begun, phase, message, tuple(log), outputs, timed_out, exit_code
+        last,
+        begun,
+        phase,
+        message,
+        tuple(log),
+        outputs,
+        timed_out,
+        exit_code,
+        began_at,
+        ended_at,
     )
 
 
@@ -143,5 +161,5 @@ def _output(rest: str) -> tuple[str, str] | None:
 
 
 def _number(text: str, wrong: int | None = None) -> int | None:
-    found = re.fullmatch(r"\s*([0-9]{1,9})\s*", text)
+    found = re.fullmatch(r"\s*([0-9]{1,10})\s*", text)
     return int(found[1]) if found else wrong

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +16,9 @@ from nova_multi.provision.steps.base import Wait, Work, still_wanted
 
 #: Seconds between looks at a console: less while it is talking.
 _FIRST, _LONGEST, _GROWTH = 0.5, 5.0, 1.5
+#: Looks a second at all silent consoles together, as long as each has one in _LONGEST;
+#: and the part of its silence that one is left alone for.
+_LOOKS, _SILENCE = 8, 1 / 30
 #: Seconds within which a guest has ended a script whose time is over, and said so.
 _GRACE = 30.0
 #: Lines of a script that failed, and the characters of each, which its error tells.
@@ -37,7 +41,7 @@ def run(work: Work) -> None:
     text = _console(work)
     report = console.read(text, work.state["nonce"], seen.get("last", 0))
     if report.begun:
-        work.status(TaskStatus.PROVISIONING)
+        work.status(TaskStatus.PROVISIONING, at=_when(work, report.began_at))
     if report.message:
         work.message(TaskStatus.PROVISIONING, report.message)
     left_out = _keep_outputs(work, report)
@@ -52,9 +56,10 @@ def run(work: Work) -> None:
         if report.timed_out is not None:
             seen["timed_out"] = report.timed_out
         if report.exit_code is not None:
-            seen["exit"] = report.exit_code
+            seen |= {"exit": report.exit_code, "ended": report.ended_at}
     else:
-        seen["pause"] = min(_LONGEST, seen.get("pause", _FIRST) * _GROWTH)
+        longest = _longest(work, _age(work, seen.get("sign")))
+        seen["pause"] = min(longest, seen.get("pause", _FIRST) * _GROWTH)
     # With what was read: a worker that dies here leaves no line out, and none twice.
     work.keep("\n".join([*report.log, *left_out]), console=seen)
     if "timed_out" in seen and "exit" in seen:
@@ -63,10 +68,37 @@ def run(work: Work) -> None:
     if "exit" in seen:
         if seen["exit"] == 0:
             _mark(work, provisioning=None)
+            at = _when(work, seen.get("ended"))
+            work.status(TaskStatus.PROVISIONED, at=at)
             return
         fail(work, f"the script ended with exit status {seen['exit']}{_tail(seen)}")
     _check_time(work, seen)
     raise Wait(seen["pause"])
+
+
+def _longest(work: Work, quiet: float) -> float:
+    """Seconds that a console may be left alone: one, where there are but few of them.
+
+    :param quiet: seconds that it has been so.
+    """
+    tasks: int = work.tools.memory.get("parked", 1)
+    return min(_LONGEST, max(1.0, tasks / _LOOKS, quiet * _SILENCE))
+
+
+def _when(work: Work, seconds: int | None) -> datetime.datetime | None:
+    """The moment that a guest told, by its own clock, which may be wrong.
+
+    :param seconds: since 1970.
+    :returns: None for now, also where it can't have been then.
+    """
+    if seconds is None:
+        return None
+    now = work.tools.clock()
+    # Its clock shows whole seconds.
+    age = now.timestamp() - seconds
+    if not 0 <= age <= work.step_age("provision") + 1:
+        return None
+    return now - datetime.timedelta(seconds=age)
 
 
 def _keep_outputs(work: Work, report: console.Report) -> list[str]:

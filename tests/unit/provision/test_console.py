@@ -60,6 +60,23 @@ def test_a_line_that_is_cut_is_no_exit():
     assert report.exit_code is None
 
 
+@pytest.mark.parametrize(
+    ("begin", "exit", "times"),
+    [
+        ("begin 1790000000", "exit 3 1790000009", (1790000000, 1790000009)),
+        ("begin", "exit 3", (None, None)),
+        ("begin ", "exit 3 ", (None, None)),
+        ("begin %s", "exit 3 %s", (None, None)),
+        ("begin 1 2", "exit 3 -1", (None, None)),
+        ("begin 99999999999", "exit 3 1e9", (None, None)),
+    ],
+)
+def test_times_are_the_guests(begin, exit, times):
+    report = console.read(lines(begin, exit), NONCE)
+    assert (report.began_at, report.ended_at) == times
+    assert report.exit_code == 3
+
+
 @pytest.mark.parametrize("rest", ["", "abc", "-1", "9" * 11, "9" * 5000, "٣x"])
 def test_an_exit_status_that_is_none_is_a_failure(rest):
     report = console.read(lines("begin", f"exit {rest}"), NONCE)

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a guest's script reports reaches its task and its instance."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from nova_multi.domain.errors import Invalid
 from nova_multi.provision.service import Query
+from nova_multi.provision.steps import script
 from tests.unit.provision.conftest import ADMIN, NOWHERE, console_text, nonce_of
 
 
@@ -29,6 +32,44 @@ def test_the_script_tells_what_it_does_and_what_came_of_it(stage):
     assert shown.outputs == {"url": "http://a/", "key": "a\nb"}
     (listed,) = stage.service.instances.list(ADMIN, Query()).items
     assert listed.outputs == shown.outputs
+
+
+def clocked(stage, began, ended):
+    """A guest whose script begins and ends so many seconds from now, by its clock."""
+    now = int(stage.clock().timestamp())
+
+    def console(data):
+        words = (f"begin {now + began}", f"exit 0 {now + ended}")
+        return "".join(
+            f"@nova-multi {nonce_of(data)} {n} {each}\n"
+            for n, each in enumerate(words, 1)
+        )
+
+    stage.world.consoles["web"] = console
+    task = stage.done(stage.accept(provisioner="site"))
+    assert task.status == "provisioned"
+    times = {change.status: change.at.timestamp() - now for change in task.history}
+    return times["created"], times["provisioning"], times["provisioned"]
+
+
+def test_a_scripts_times_are_the_guests(stage):
+    created, began, ended = clocked(stage.ready(), 0, 0)
+    assert created <= began <= ended < created + 1
+
+
+@pytest.mark.parametrize("wrong", [-86400, 86400])
+def test_a_clock_that_is_wrong_tells_nothing(stage, wrong):
+    created, began, ended = clocked(stage.ready(), wrong, wrong)
+    assert created <= began <= ended < 3600
+
+
+@pytest.mark.parametrize(
+    ("parked", "quiet", "seconds"),
+    [(1, 0, 1), (8, 30, 1), (24, 0, 3), (99, 0, 5), (1, 120, 4), (1, 900, 5)],
+)
+def test_few_consoles_are_looked_at_each_second(parked, quiet, seconds):
+    work = SimpleNamespace(tools=SimpleNamespace(memory={"parked": parked}))
+    assert script._longest(work, quiet) == seconds
 
 
 def test_too_many_outputs_are_told(stage):
