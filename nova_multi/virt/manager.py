@@ -41,7 +41,7 @@ class ComputeManager(refusals.Refusals):
         )
         self.network_api = ChassisNetworkAPI(self._chassis_map)
         if isinstance(self.driver, ContainerDriver):
-            self.driver.bound_ports = self.network_api.bound.wait
+            self.driver.bound_ports = self.network_api.bound_ports
         LOG.info(
             "Ports of host %s are bound to OVN chassis %s",
             self.host,

@@ -15,7 +15,8 @@ import threading
 from typing import Any
 
 from neutronclient.common import exceptions as neutron_exception
-from nova.network import constants, neutron
+from nova.network import constants, model, neutron
+from nova.objects import instance_info_cache
 from oslo_log import log as logging
 
 from nova_multi.virt.chassis import ChassisMap
@@ -38,19 +39,31 @@ class _MappedMigration:
         return getattr(self._migration, name)
 
 
+class _NoDHCPAgents:
+    """A client that looks for no agents: OVN answers DHCP itself."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def list_subnets(self, **options: Any) -> Any:
+        return self._client.list_subnets(**options)
+
+    @staticmethod
+    def list_ports(**_: Any) -> Any:
+        return {"ports": []}
+
+
 class ChassisNetworkAPI(neutron.API):
     """``nova.network.neutron.API`` for computes that share a chassis.
 
     Methods whose host only ends in a Neutron request are mapped; those that compare it
     with ``instance.host`` first are not, they call the mapped ones.
-
-    :ivar bound: tells boots of their ports.
     """
 
     def __init__(self, chassis_map: ChassisMap) -> None:
         super().__init__()
         self._map = chassis_map
-        self.bound = BoundPorts()
+        self._bound = BoundPorts()
         self._updated = threading.local()
 
     def allocate_for_instance(
@@ -65,7 +78,7 @@ class ChassisNetworkAPI(neutron.API):
     ) -> Any:
         if bind_host_id:
             bind_host_id = self._map.chassis(bind_host_id)
-        with self.bound.allocating(instance.uuid):
+        with self._bound.allocating(instance.uuid):
             return super().allocate_for_instance(
                 context,
                 instance,
@@ -101,8 +114,9 @@ class ChassisNetworkAPI(neutron.API):
             network_arqs,
         )
         ports = self._updated.ports
-        vifs = [early_vif(port, nets[port["network_id"]]) for port in ports]
-        self.bound.tell(instance.uuid, vifs)
+        self._bound.tell(
+            instance.uuid, [(port, nets[port["network_id"]]) for port in ports]
+        )
         return done
 
     def _update_port(
@@ -111,6 +125,35 @@ class ChassisNetworkAPI(neutron.API):
         port = super()._update_port(port_client, instance, port_id, port_req_body)
         self._updated.ports.append(port)
         return port
+
+    def bound_ports(self, context: Any, instance: Any) -> list[Any] | None:
+        """A server's ports with their addresses, as soon as they are bound.
+
+        The guest may ask for its metadata at once, so they are what Nova tells it until
+        Nova itself knows all.
+
+        :returns: VIFs; None if Nova is not at it (any more), or they can't be had: then
+            its network information tells, or says why not.
+        """
+        bound = self._bound.wait(instance.uuid)
+        if bound is None:
+            return None
+        try:
+            client = _NoDHCPAgents(neutron.get_client(context, admin=True))
+            vifs = [
+                early_vif(each, self._get_subnets_from_port(context, each[0], client))
+                for each in bound
+            ]
+            cache = instance_info_cache.InstanceInfoCache(
+                context, instance_uuid=instance.uuid
+            )
+            cache.network_info = model.NetworkInfo(vifs)
+            cache.save()
+        except Exception as error:
+            # Nova asks for the same, and its own error is the one that counts.
+            LOG.warning("Its addresses come later: %s", error, instance=instance)
+            return None
+        return vifs
 
     def list_ports(self, context: Any, **search_opts: Any) -> Any:
         host = search_opts.get(constants.BINDING_HOST_ID)

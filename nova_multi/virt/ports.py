@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Ports that Neutron has bound, before Nova knows all about them.
 
-When a server's ports are bound, Nova goes on asking Neutron for their networks,
-subnets, floating and DHCP addresses. What it takes to connect a port is known by then,
-so that a boot can do that meanwhile.
+When a server's ports are bound, Nova goes on asking Neutron for its ports, their
+floating addresses, subnets, DHCP servers and physical networks. A container's boot
+needs but the subnets besides, and goes on meanwhile.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import nova.conf
 from nova.network import model
@@ -20,13 +20,21 @@ CONF = nova.conf.CONF
 
 ACTIVE = "ACTIVE"
 
+Bound: TypeAlias = tuple[Mapping[str, Any], Mapping[str, Any]]
+"""A port as Neutron answers when it is bound, and its network as Neutron lists it."""
 
-def early_vif(port: Mapping[str, Any], network: Mapping[str, Any]) -> model.VIF:
-    """Nova's VIF of a port as far as it takes to connect it: it has no addresses yet.
 
-    :param port: as Neutron answers when it is bound.
-    :param network: as Neutron lists it.
+def early_vif(bound: Bound, subnets: Sequence[model.Subnet]) -> model.VIF:
+    """Nova's VIF of a port, without what a container does not need.
+
+    :param subnets: of the port's addresses, which are added to them.
     """
+    port, network = bound
+    addresses = [
+        model.FixedIP(address=each["ip_address"]) for each in port["fixed_ips"]
+    ]
+    for subnet in subnets:
+        subnet["ips"] = [each for each in addresses if each.is_in_subnet(subnet)]
     details = port.get("binding:vif_details") or {}
     bridge = details.get(model.VIF_DETAILS_BRIDGE_NAME, CONF.neutron.ovs_bridge)
     return model.VIF(
@@ -38,7 +46,7 @@ def early_vif(port: Mapping[str, Any], network: Mapping[str, Any]) -> model.VIF:
             label=network.get("name"),
             tenant_id=network.get("tenant_id"),
             mtu=network.get("mtu"),
-            subnets=[],
+            subnets=list(subnets),
         ),
         type=port.get("binding:vif_type"),
         vnic_type=port.get("binding:vnic_type", model.VNIC_TYPE_NORMAL),
@@ -54,7 +62,7 @@ class BoundPorts:
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._ports: dict[str, Sequence[model.VIF] | None] = {}
+        self._ports: dict[str, Sequence[Bound] | None] = {}
 
     @contextlib.contextmanager
     def allocating(self, uuid: str) -> Iterator[None]:
@@ -68,14 +76,14 @@ class BoundPorts:
                 self._ports.pop(uuid, None)
                 self._changed.notify_all()
 
-    def tell(self, uuid: str, ports: Sequence[model.VIF]) -> None:
+    def tell(self, uuid: str, ports: Sequence[Bound]) -> None:
         """All ports of a server are bound."""
         with self._changed:
             if uuid in self._ports:
                 self._ports[uuid] = ports
                 self._changed.notify_all()
 
-    def wait(self, uuid: str) -> Sequence[model.VIF] | None:
+    def wait(self, uuid: str) -> Sequence[Bound] | None:
         """A server's ports as soon as they are bound.
 
         :returns: None if nobody is at it (any more): then Nova knows all, or why not.

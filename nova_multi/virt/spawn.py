@@ -3,10 +3,10 @@
 
 ::
 
-    image → folder → create → prepare → plug → addresses → connect → (wait) → start
+    image → folder → create → prepare → addresses → plug → connect → (wait) → start
 
-Nova allocates the ports while the guest is made, so they are plugged when they are
-bound, and their addresses are asked for when there is nothing else left to do.
+Nova allocates the ports while the guest is made, so their addresses are asked for late,
+and Nova's own network information, which takes longer, in the end.
 
 A step that fails is undone together with those before it, in reverse order; an undo
 that fails is logged and does not keep the others from running. The error that comes out
@@ -119,6 +119,10 @@ class Request:
     power_on: bool
 
 
+def none_known(context: Any, instance: Any) -> None:
+    """No ports are known before Nova knows them all."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Guests:
     """Where guests are made: collaborators and settings of one compute service.
@@ -127,8 +131,8 @@ class Guests:
     :ivar remove_folder: deletes it, whoever owns what is in it.
     :ivar wait_for_ports: context manager for (instance, network_info) that at its end
         waits until Neutron has connected the ports.
-    :ivar bound_ports: a server's ports as soon as they are bound, still without their
-        addresses; None if only Nova's network information can tell.
+    :ivar bound_ports: for (context, instance) its ports with their addresses as soon as
+        they are bound; None if only Nova's network information can tell.
     """
 
     engine: Engine
@@ -138,7 +142,7 @@ class Guests:
     folder_of: Callable[[Any], str]
     remove_folder: Callable[[Any], None]
     wait_for_ports: Callable[..., contextlib.AbstractContextManager[None]]
-    bound_ports: Callable[[str], Sequence[Any] | None] = lambda uuid: None
+    bound_ports: Callable[[Any, Any], Sequence[Any] | None] = none_known
 
     # -- boot -----------------------------------------------------------------
 
@@ -160,7 +164,7 @@ class Guests:
             key, facts = self.images.ensure(request.context, instance.image_ref)
         drive = configdrive.required(instance)
         if drive:
-            # It tells the guest its addresses.
+            # It tells the guest all that Nova knows of its network.
             self._network_info(request, steps)
         with steps.step("folder", undo=lambda: self.remove_folder(instance)):
             self._make_folder(instance)
@@ -183,23 +187,17 @@ class Guests:
         if request.power_on:
             with steps.step("prepare"):
                 self.engine.prepare(uuid)
-        with self._plugged(request, steps) as network_info:
-            if request.power_on:
-                with steps.step("connect"):
-                    self.engine.connect(uuid, self.interfaces(instance, network_info))
+        self._connect(request, steps)
         if request.power_on:
             with steps.step("start"):
                 self.engine.start(uuid)
+        # What Nova could not find out fails the boot, too.
+        self._network_info(request, steps)
 
-    @contextlib.contextmanager
-    def _plugged(self, request: Request, steps: Steps) -> Iterator[list[Any]]:
-        """Connect the server's ports; at the end they are connected.
-
-        :returns: all that Nova knows of them.
-        """
+    def _connect(self, request: Request, steps: Steps) -> None:
         instance = request.instance
         with steps.step(ADDRESSES):
-            ports = self.bound_ports(instance.uuid)
+            ports = self.bound_ports(request.context, instance)
         if ports is None:
             ports = self._network_info(request, steps)
         with steps.step("names"):
@@ -207,11 +205,13 @@ class Guests:
         with steps.step("network"), self.wait_for_ports(instance, ports):
             with steps.step("plug", undo=lambda: self.unplug(instance, ports)):
                 self.plug(instance, ports, interfaces)
-            yield self._network_info(request, steps)
+            if request.power_on:
+                with steps.step("connect"):
+                    self.engine.connect(instance.uuid, interfaces)
 
     @staticmethod
     def _network_info(request: Request, steps: Steps) -> list[Any]:
-        """The server's ports with their addresses, as soon as Nova has them all."""
+        """The server's ports, as soon as Nova knows all of them."""
         with steps.step(ADDRESSES):
             return list(request.network_info or ())
 

@@ -8,10 +8,14 @@ from collections.abc import Iterator
 from typing import Any
 from unittest import mock
 
+import oslo_messaging as messaging
 import pytest
+from keystoneauth1 import exceptions as auth_exceptions
 from neutronclient.common import exceptions as neutron_exception
+from nova import exception as nova_exception
 from nova.network import neutron
 
+from nova_multi.virt import network_api
 from nova_multi.virt.chassis import ChassisMap
 from nova_multi.virt.network_api import ChassisNetworkAPI
 
@@ -104,38 +108,104 @@ def test_allocate() -> None:
         assert base.call_args.kwargs["bind_host_id"] is None
 
 
-def test_a_boot_is_told_when_its_ports_are_bound() -> None:
-    api = ChassisNetworkAPI(ChassisMap(suffixes=("-docker",)))
-    instance = types.SimpleNamespace(uuid="0b5fbd67-7a4b-4d31-9e54-b52e3ccd4d4d")
-    port = {"id": PORT, "network_id": "net", "mac_address": "fa:16:3e:00:00:01"}
-    port["binding:vif_type"] = "ovs"
-    client = mock.Mock()
-    client.update_port.return_value = {"port": port}
+class Allocating:
+    """Nova on its way to a server's network information; the boot asks meanwhile."""
 
-    def update(*args: Any) -> str:
-        api._update_port(client, instance, PORT, {"port": {}})
+    def __init__(self, api: ChassisNetworkAPI) -> None:
+        self.api = api
+        self.instance = types.SimpleNamespace(
+            uuid="0b5fbd67-7a4b-4d31-9e54-b52e3ccd4d4d"
+        )
+        self.neutron = mock.Mock()
+        self.neutron.update_port.return_value = {
+            "port": {
+                "id": PORT,
+                "network_id": "net",
+                "mac_address": "fa:16:3e:00:00:01",
+                "binding:vif_type": "ovs",
+                "fixed_ips": [{"subnet_id": "s", "ip_address": "10.0.0.7"}],
+            }
+        }
+        self.neutron.list_subnets.return_value = {
+            "subnets": [
+                {
+                    "id": "s",
+                    "network_id": "net",
+                    "cidr": "10.0.0.0/24",
+                    "gateway_ip": "10.0.0.1",
+                    "enable_dhcp": True,
+                    "dns_nameservers": ["10.0.0.2"],
+                }
+            ]
+        }
+        self.told: Any = None
+
+    def _update(self, *args: Any) -> str:
+        self.api._update_port(self.neutron, self.instance, PORT, {"port": {}})
         return "done"
 
-    def allocate(*args: Any, **kwargs: Any) -> Any:
+    def _allocate(self, *args: Any, **kwargs: Any) -> Any:
         networks = {"net": {"mtu": 1342}}
-        arguments = (None, client, [], networks, CHASSIS, {}, None)
-        return api._update_ports_for_instance(CONTEXT, instance, *arguments)
+        arguments = (None, self.neutron, [], networks, CHASSIS, {}, None)
+        self.api._update_ports_for_instance(CONTEXT, self.instance, *arguments)
+        self.told = self.api.bound_ports(CONTEXT, self.instance)
+        return self.told
 
-    with (
-        mock.patch.object(
-            neutron.API, "_update_ports_for_instance", side_effect=update
-        ),
-        mock.patch.object(neutron.API, "allocate_for_instance", side_effect=allocate),
-        mock.patch.object(api.bound, "tell", wraps=api.bound.tell) as tell,
-    ):
-        assert api.allocate_for_instance(CONTEXT, instance, None) == "done"
-    uuid, (vif,) = tell.call_args.args
-    assert (uuid, vif["id"], vif["network"].get_meta("mtu")) == (
-        instance.uuid,
-        PORT,
-        1342,
-    )
-    assert api.bound.wait(instance.uuid) is None
+    def run(self) -> Any:
+        update, allocate = "_update_ports_for_instance", "allocate_for_instance"
+        with (
+            mock.patch.object(neutron, "get_client", return_value=self.neutron),
+            mock.patch.object(neutron.API, update, side_effect=self._update),
+            mock.patch.object(neutron.API, allocate, side_effect=self._allocate),
+        ):
+            return self.api.allocate_for_instance(CONTEXT, self.instance, None)
+
+
+@pytest.fixture
+def cache() -> Iterator[Any]:
+    """Nova's record of a server's network."""
+    module = network_api.instance_info_cache
+    with mock.patch.object(module, "InstanceInfoCache") as made:
+        yield made.return_value
+
+
+@pytest.fixture
+def allocating() -> Allocating:
+    return Allocating(ChassisNetworkAPI(ChassisMap(suffixes=("-docker",))))
+
+
+def test_a_boot_is_told_when_its_ports_are_bound(
+    allocating: Allocating, cache: Any
+) -> None:
+    (vif,) = allocating.run()
+    (subnet,) = vif["network"]["subnets"]
+    assert (vif["id"], vif["network"].get_meta("mtu")) == (PORT, 1342)
+    assert [each["address"] for each in subnet["ips"]] == ["10.0.0.7"]
+    assert [each["address"] for each in subnet["dns"]] == ["10.0.0.2"]
+    # One request, and what Nova will ask for anyway is left to it.
+    assert [name for name, *_ in allocating.neutron.mock_calls] == [
+        "update_port",
+        "list_subnets",
+    ]
+    assert list(cache.network_info) == [vif]
+    cache.save.assert_called_once_with()
+    assert allocating.api.bound_ports(CONTEXT, allocating.instance) is None
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        neutron_exception.ServiceUnavailable(),
+        nova_exception.Unauthorized(),
+        auth_exceptions.ConnectFailure("away"),
+        messaging.MessagingTimeout(),
+    ],
+)
+def test_a_boot_waits_for_nova_where_neutron_does_not_answer(
+    allocating: Allocating, cache: Any, error: Exception
+) -> None:
+    allocating.neutron.list_subnets.side_effect = error
+    assert allocating.run() is None
 
 
 def test_list_ports(api: ChassisNetworkAPI, client: Client) -> None:

@@ -8,6 +8,7 @@ from nova.network import model
 from os_vif import objects as os_vif_objects
 
 from nova_multi.virt import vif
+from nova_multi.virt.engine import Route
 from nova_multi.virt.ports import BoundPorts, early_vif
 
 UUID = "0b5fbd67-7a4b-4d31-9e54-b52e3ccd4d4d"
@@ -17,6 +18,7 @@ PORT = {
     "mac_address": "fa:16:3e:00:00:01",
     "admin_state_up": True,
     "status": "DOWN",
+    "fixed_ips": [{"subnet_id": "s", "ip_address": "10.0.0.7"}],
     "binding:vif_type": "ovs",
     "binding:vnic_type": "normal",
     "binding:vif_details": {"bridge_name": "br-int", "datapath_type": "netdev"},
@@ -24,13 +26,23 @@ PORT = {
 NETWORK = {"id": PORT["network_id"], "name": "private", "mtu": 1342}
 
 
+def subnets():
+    gateway = model.IP("10.0.0.1", "gateway")
+    return [
+        model.Subnet(cidr="10.0.0.0/24", gateway=gateway, enable_dhcp=True),
+        model.Subnet(cidr="fd00::/64", gateway=model.IP(None)),
+    ]
+
+
 def test_an_early_vif_can_be_plugged():
     os_vif_objects.register_all()
-    made = early_vif(PORT, NETWORK)
+    made = early_vif((PORT, NETWORK), subnets())
     (interface,) = vif.interfaces([made], {PORT["id"]: "eth0"})
     assert (interface.mac, interface.mtu) == ("fa:16:3e:00:00:01", 1342)
     assert (interface.tap, interface.inner) == ("tapaaaaaaaa-11", "innaaaaaaaa-11")
-    assert interface.addresses == ()
+    assert interface.addresses == ("10.0.0.7/24",)
+    assert interface.gateways == ("10.0.0.1",)
+    assert interface.routes == (Route(vif.METADATA, ""),)
     converted = vif._osvif(made)
     assert converted.network.bridge == "br-int"
     assert converted.network.mtu == 1342
@@ -47,11 +59,11 @@ def test_an_early_vif_can_be_plugged():
     ],
 )
 def test_what_is_waited_for(changes, active):
-    assert early_vif(PORT | changes, NETWORK)["active"] is active
+    assert early_vif((PORT | changes, NETWORK), [])["active"] is active
 
 
 def test_a_bridge_is_named_by_nova_where_neutron_does_not():
-    made = early_vif(PORT | {"binding:vif_details": None}, {})
+    made = early_vif((PORT | {"binding:vif_details": None}, {}), [])
     assert made["network"]["bridge"] == "br-int"
     assert isinstance(made, model.VIF)
 

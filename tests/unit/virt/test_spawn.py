@@ -22,7 +22,6 @@ from nova_multi.virt.engine import (
     ImageFacts,
     ImageKey,
 )
-from nova_multi.virt.ports import early_vif
 from tests.unit.virt.test_vif import PORT_A, PORT_B, nova_vif, subnet
 
 HOST = "node-docker"
@@ -237,28 +236,15 @@ def test_ports_that_nova_could_not_have_are_its_own_error(
 
 @pytest.fixture
 def early(guests, host, request_, monkeypatch):
-    """A boot that is told of its ports before Nova knows their addresses."""
+    """A boot that is told of its ports before Nova knows all about them."""
     monkeypatch.setattr(spawn.configdrive, "required", lambda instance: False)
-    ports = [
-        early_vif(
-            {
-                "id": port,
-                "network_id": "cccccccc-1111-4222-8333-444444444444",
-                "mac_address": "fa:16:3e:00:00:01",
-                "binding:vif_type": "ovs",
-                "binding:vif_details": {"bridge_name": "br-int"},
-            },
-            {"mtu": 1342},
-        )
-        for port in (PORT_A, PORT_B)
-    ]
-    told = dataclasses.replace(guests, bound_ports=lambda uuid: ports)
+    ports = request_.network_info
+    told = dataclasses.replace(guests, bound_ports=lambda context, instance: ports)
     return told, with_allocation(request_, host)
 
 
-def test_ports_are_plugged_while_nova_asks_for_their_addresses(early, host):
+def test_a_guest_starts_while_nova_goes_on_asking_for_its_ports(early, host):
     guests, request = early
-    host.connect = lambda uuid, interfaces: host.calls.append(interfaces[0].addresses)
     guests.boot(request)
     assert host.calls == [
         "image",
@@ -266,18 +252,26 @@ def test_ports_are_plugged_while_nova_asks_for_their_addresses(early, host):
         "prepare",
         "plug eth0",
         "plug eth1",
-        "ports",
-        ("10.0.0.7/24",),
+        "connect",
         "wait",
         "start",
+        "ports",
     ]
 
 
-@pytest.mark.parametrize("point", ["plug eth1", "ports", "connect", "wait", "start"])
+@pytest.mark.parametrize("point", ["plug eth1", "connect", "wait", "start", "ports"])
 def test_early_ports_are_unplugged_again(early, host, point):
     guests, request = early
     host.fail_at[point] = exception.EngineError("the engine's own words")
     with pytest.raises(nova_exception.InstanceDeployFailure):
+        guests.boot(request)
+    assert host.trace() == ({}, set(), [])
+
+
+def test_what_nova_can_not_find_out_is_its_own_error(early, host):
+    guests, request = early
+    host.fail_at["ports"] = nova_exception.PortNotFound(port_id=PORT_A)
+    with pytest.raises(nova_exception.PortNotFound):
         guests.boot(request)
     assert host.trace() == ({}, set(), [])
 
