@@ -10,7 +10,7 @@ from nova_multi.cloud.image import Images
 from nova_multi.cloud.values import StoredImage
 from nova_multi.domain.driver import Driver
 from nova_multi.domain.errors import Conflict, Invalid, NotFound
-from nova_multi.domain.instance import Size, choose_size
+from nova_multi.domain.instance import Size, choose_size, fit_image
 from nova_multi.domain.names import Kind
 from nova_multi.domain.provisioner import Provisioner, in_order
 from nova_multi.provision.machines import machines
@@ -284,17 +284,9 @@ def size_of(
         disk_mb=fields.get("disk_mb"),
         provisioner=provisioner,
     )
-    for field, amount, least, asked in (
-        ("memory", size.memory_mb, image.min_memory_mb, "memory_mb"),
-        ("hdsize", size.disk_gb, image.min_disk_gb, "disk_mb"),
-    ):
-        if amount < least and fields.get(asked) is not None:
-            unit = "MB" if field == "memory" else "GB"
-            raise Invalid(
-                f"image {image.name} needs at least {least} {unit}", field=field
-            )
-    return Size(
-        size.cpus,
-        max(size.memory_mb, image.min_memory_mb),
-        max(size.disk_gb, image.min_disk_gb),
+    return fit_image(
+        size,
+        image,
+        memory_asked=fields.get("memory_mb") is not None,
+        disk_asked=fields.get("disk_mb") is not None,
     )
