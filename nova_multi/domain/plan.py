@@ -106,6 +106,7 @@ class ImageFacts:
     """An image that a definition names.
 
     :ivar driver: what it is made for; None where it doesn't say.
+    :ivar record: UUID of its record; empty where it is Glance's alone.
     """
 
     id: str
@@ -113,6 +114,7 @@ class ImageFacts:
     driver: Driver | None = None
     min_memory_mb: int = 0
     min_disk_gb: int = 0
+    record: str = ""
 
 
 #: What a definition calls an image, and the driver that it asks for.

@@ -51,7 +51,8 @@ class Recipe:
     :ivar asked: its own variables, which go before everything.
     :ivar timeout: seconds that its script may take; None for the service's limit.
     :ivar image: as the definition calls it.
-    :ivar image_id: empty where ``problem`` is set, as are driver and size.
+    :ivar image_id: empty where ``problem`` is set; then there is no driver nor size.
+    :ivar image_record: UUID of its record, if it has one.
     :ivar problem: why it can't be made now; nothing is wrong with what stands.
     """
 
@@ -71,6 +72,7 @@ class Recipe:
     image: str
     words: Mapping[str, Any]
     image_id: str = ""
+    image_record: str = ""
     driver: Driver | None = None
     size: Size | None = None
     problem: DomainError | None = None
@@ -191,7 +193,13 @@ def _made(
         memory_asked=instance.memory_mb is not None,
         disk_asked=instance.disk_mb is not None,
     )
-    return dataclasses.replace(recipe, image_id=image.id, driver=driver, size=size)
+    return dataclasses.replace(
+        recipe,
+        image_id=image.id,
+        image_record=image.record,
+        driver=driver,
+        size=size,
+    )
 
 
 def _provisioner(

@@ -59,7 +59,7 @@ def _console(work: Work) -> str:
 
 
 def _check_time(work: Work, seen: dict[str, Any]) -> None:
-    longest = work.tools.settings.script_timeout
+    longest = work.payload.get("timeout") or work.tools.settings.script_timeout
     if work.step_age("provision") > longest:
         fail(work, f"the script has not ended within {longest:.0f} s")
     limit = work.tools.settings.report_timeout
