@@ -87,10 +87,13 @@ class Reference:
 
     def __str__(self) -> str:
         """As it stands in a file."""
-        parts = [self.root.value]
+        start = self.root.value
         if self.name:
             place = "" if self.index is None else f"[{self.index}]"
-            parts.append(f"{self.name}{place}")
+            # A name with dots in it would have no end.
+            start += f'["{self.name}"]' if "." in self.name else f".{self.name}"
+            start += place
+        parts = [start]
         if self.root is not Root.INPUTS or self.attribute != "value":
             parts.append(self.attribute)
         text = ".".join(parts)
