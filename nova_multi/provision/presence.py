@@ -58,7 +58,8 @@ def read(tools: Tools, environment: Record | None, *, maker: str = "") -> Presen
             host = host.removesuffix(suffix)
         condition = _condition(record, server, going_on)
         instances.append(instance(record, condition, _changed(record, server), host))
-    return Present(there and describe(tools, there), tuple(instances))
+    described = describe(tools, there) if there else None
+    return Present(described, tuple(instances))
 
 
 def describe(tools: Tools, environment: Record) -> PresentEnvironment:

@@ -22,7 +22,8 @@ from nova_multi.provision.store import Record, Store
 
 #: Kind of the records; their scope is the environment.
 KIND = "secrets"
-_NAME = "inputs"
+#: Name of each environment's record.
+NAME = "inputs"
 _LETTERS = string.ascii_letters + string.digits
 
 
@@ -107,13 +108,8 @@ def forget(store: Store, environment: str) -> None:
         store.delete_record(KIND, record.uuid)
 
 
-def name_of_record() -> str:
-    """Name of each environment's record."""
-    return _NAME
-
-
 def _record(store: Store, environment: str) -> Record | None:
-    found = store.list_records(KIND, scope=environment, name=_NAME)
+    found = store.list_records(KIND, scope=environment, name=NAME)
     return found[0] if found else None
 
 

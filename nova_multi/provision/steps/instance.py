@@ -29,6 +29,7 @@ from nova_multi.provision.steps.base import (
     Work,
     made,
     ready,
+    still_wanted,
     take_back,
 )
 from nova_multi.provision.store import Fenced

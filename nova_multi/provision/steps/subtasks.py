@@ -344,7 +344,7 @@ class Maker:
         record = self._work.record(Kind.ENVIRONMENT)
         wanted = self._work.payload["described"]
         fields = {each.field for each in step.differences}
-        payload = {
+        payload: dict[str, Any] = {
             "record": record.uuid,
             "name": record.name,
             "environment": record.uuid,
