@@ -82,9 +82,7 @@ def apply(stage, definition=SHOP, end="done", **fields):
 
 
 def destroy(stage, name="shop", end="deleted", **fields):
-    task = stage.done(
-        stage.service.environments.destroy(ADMIN, name, fields, NOWHERE)
-    )
+    task = stage.done(stage.service.environments.destroy(ADMIN, name, fields, NOWHERE))
     assert task.status == end, task.history[-1].message
     return task
 
