@@ -10,6 +10,7 @@ from typing import Protocol
 
 from nova_multi.domain.errors import DomainError, Unavailable
 from nova_multi.domain.plan import PlanStep
+from nova_multi.provision.steps.base import Wait
 
 
 class Tasks(Protocol):
@@ -20,6 +21,7 @@ class Tasks(Protocol):
 
         :returns: UUID of its task; None if there is nothing to do any more.
         :raises DomainError: it can't be begun.
+        :raises Wait: not yet.
         """
 
     def phases(self, step: PlanStep) -> int:
@@ -98,7 +100,7 @@ class Schedule:
         while phase < self._tasks.phases(step):
             try:
                 uuid = self._tasks.begin(step, phase)
-            except Unavailable:
+            except (Unavailable, Wait):
                 # To be tried again; what was done of it is found then.
                 self._ready.appendleft(step)
                 raise
