@@ -44,7 +44,7 @@ def check(ctx: Context, root: Spot, found: Mapping[str, Any]) -> None:
 
 def _names(root: Spot, section: str) -> Collection[str]:
     """All names of a section, also of what could not be read."""
-    given = root.value.get(section)
+    given = (root.value or {}).get(section)
     return given.node.value if given and isinstance(given.node.value, dict) else ()
 
 
@@ -136,7 +136,7 @@ def _check_use(
         told = f"{reference}: an instance can't refer to itself, which is not there yet"
         ctx.add(use.spot, told)
     instance = instances.get(name)
-    if instance is None:
+    if instance is None or ("instances", name) in ctx.flawed:
         return
     if instance.count == 0:
         ctx.add(use.spot, f"{reference}: the count of {name} is 0: there is none")

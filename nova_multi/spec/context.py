@@ -11,6 +11,7 @@ from typing import Any, TypeAlias, TypeVar
 from nova_multi.domain.definition import Generator, Input, Reference, Root, Scalar
 from nova_multi.domain.errors import Invalid
 from nova_multi.spec import templates
+from nova_multi.spec.problems import Path
 from nova_multi.spec.tree import BAD, Report, Spot
 
 _T = TypeVar("_T")
@@ -68,6 +69,7 @@ class Context:
     :ivar inputs_known: False if their section could not be read at all.
     :ivar bad_inputs: names of those that could not be.
     :ivar values: what the inputs that are no secrets are worth.
+    :ivar flawed: paths of things by name of which something could not be read.
     :ivar uses: references that have to wait until all of the file is read.
     """
 
@@ -78,6 +80,7 @@ class Context:
     inputs_known: bool = True
     bad_inputs: set[str] = dataclasses.field(default_factory=set)
     values: dict[str, Scalar] = dataclasses.field(default_factory=dict)
+    flawed: set[Path] = dataclasses.field(default_factory=set)
     uses: list[Use] = dataclasses.field(default_factory=list)
 
     def attempt(self, read: Callable[[Context, Spot], _T], spot: Spot) -> _T | Missing:

@@ -30,7 +30,10 @@ def folder_reader(
     allowed = [base, *(pathlib.Path(each).resolve() for each in also)]
 
     def read(path: str) -> str:
-        found = (base / path).resolve()
+        try:
+            found = (base / path).resolve()
+        except RuntimeError as error:
+            raise Invalid(f"{shown(path)} leads in a circle of links") from error
         if not any(found.is_relative_to(each) for each in allowed):
             raise Invalid(
                 f"{shown(path)} is outside of the file's folder; that folder must be"

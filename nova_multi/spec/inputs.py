@@ -254,7 +254,7 @@ def convert(entry: Input, given: object) -> Scalar:
         value = given if value is None else value
     wrong = mismatch(entry, value)
     if isinstance(value, int | float) and not -MAX_WHOLE < value < MAX_WHOLE:
-        wrong = "is too large a number"
+        wrong = "is no number that can be kept"
     if wrong is None and entry.choices and value not in entry.choices:
         told = ", ".join(shown(choice) for choice in entry.choices)
         word = "it" if is_secret(entry) else shown(value)

@@ -132,7 +132,10 @@ def section(
                 continue
             if entry.value is BAD:
                 continue
+            before = len(ctx.report)
             value = ctx.attempt(read, entry)
+            if len(ctx.report) > before:
+                ctx.flawed.add(entry.path)
             if value is not MISSING:
                 found[name] = value
         return found

@@ -7,6 +7,7 @@ Two dollars in a row before a ``{`` are one plain dollar: ``$${`` is a plain ``$
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable, Iterator
 
@@ -93,7 +94,7 @@ def write(value: Template) -> str:
         str(part)
         if isinstance(part, Reference)
         else _escaped(part, isinstance(following, Reference))
-        for part, following in zip(value.parts, [*value.parts[1:], ""], strict=True)
+        for part, following in itertools.zip_longest(value.parts, value.parts[1:])
     ]
     return "".join(parts)
 

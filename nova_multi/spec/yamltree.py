@@ -252,6 +252,9 @@ class _Reader:
         if place is None:
             frame.merges.append(node)
         elif key is not None and key != _NO_KEY:
+            if node.raw == "":
+                # Where nothing is has no place of its own.
+                node.place = place
             frame.node.value.setdefault(key, Entry(place, node))
 
     def _merge(self, node: Node, merged: Node) -> None:

@@ -53,7 +53,7 @@ OWNED = {
     "oslo_middleware": ("api",),
     "pydantic": ("api.schemas",),
     "pydantic_core": ("api.schemas",),
-    "yaml": ("spec", "virt.lxd", "cmd", "cloud"),
+    "yaml": ("spec",),
     "cliff": ("osc",),
     "osc_lib": ("osc",),
     "keystoneauth1": ("cloud", "client", "osc"),
