@@ -226,7 +226,6 @@ class Environments(Collection):
         """The partition of an environment."""
         return self._client.request("GET", self._one(name, "partition"), query=query)
 
-
     def plan(
         self,
         definition: Mapping[str, Any],
