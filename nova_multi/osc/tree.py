@@ -90,10 +90,11 @@ class Tree:
         self, children: Sequence[Mapping[str, Any]], room: int
     ) -> Iterator[str]:
         """A line for each step; where there are too many, of those that matter now."""
-        now: dict[str, Mapping[str, Any]] = {}
-        for child in sorted(children, key=lambda each: each["created"]):
-            # A replacement is two tasks: the later one counts.
-            now[child["description"].rpartition(" ")[2]] = child
+        # A replacement is two tasks: the later one counts.
+        now = {
+            each["description"].rpartition(" ")[2]: each
+            for each in sorted(children, key=lambda each: str(each["created"]))
+        }
         names = [*self._steps, *(name for name in now if name not in self._steps)]
         shown = names
         if len(names) > room:

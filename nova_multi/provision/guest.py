@@ -7,6 +7,7 @@ which :mod:`nova_multi.provision.console` reads.
 
 from __future__ import annotations
 
+import functools
 import importlib.resources
 import secrets
 import shlex
@@ -65,6 +66,7 @@ def user_data(script: str, variables: Mapping[str, str], nonce: str) -> bytes:
     return data
 
 
+@functools.cache
 def _wrapper() -> str:
     return (importlib.resources.files("nova_multi.guest") / "report.sh").read_text()
 

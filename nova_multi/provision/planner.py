@@ -24,7 +24,7 @@ from nova_multi.domain.plan import (
 )
 from nova_multi.domain.publish import Place
 from nova_multi.provision import comparing, ordering, refusals
-from nova_multi.provision.recipes import Recipe, recipes
+from nova_multi.provision.recipes import Recipe, recipes, room_problem
 from nova_multi.provision.references import Standing
 
 #: Group of the environment's own step; those of parts have a space.
@@ -85,6 +85,7 @@ class _Planner:
         self._after: dict[str, list[PresentInstance]] = {}
         self._standing = Standing(_environment(definition, present), self._after)
         self._steps: list[PlanStep] = []
+        self._needed: set[str] = set()
         self._unchanged = 0
         self._wrong: list[DomainError] = []
 
@@ -143,8 +144,12 @@ class _Planner:
 
     def _need(self, recipe: Recipe) -> None:
         """Something is to be made of a recipe."""
-        if recipe.problem and recipe.problem not in self._wrong:
-            self._wrong.append(recipe.problem)
+        if recipe.part in self._needed:
+            return
+        self._needed.add(recipe.part)
+        problem = recipe.problem or room_problem(recipe)
+        if problem:
+            self._wrong.append(problem)
 
     def _step(
         self,
@@ -218,7 +223,10 @@ class _Planner:
         holders = _places(
             each for by_index in self._there.values() for each in by_index.values()
         )
-        staying = _places(one for ones in self._after.values() for one in ones)
+        # Those that are new have no UUID.
+        staying = _places(
+            one for ones in self._after.values() for one in ones if one.uuid
+        )
         wanted: dict[Place, str] = {}
         for part, recipe in self._recipes.items():
             for each in recipe.publish:

@@ -202,6 +202,22 @@ def _made(
     )
 
 
+def room_problem(recipe: Recipe) -> Invalid | None:
+    """Why a part's script, with all that it is told, can't be user-data; or None.
+
+    What references are worth isn't known yet: addresses take no more than these do.
+    """
+    if not recipe.script:
+        return None
+    told = {name: written(each) for name, each in recipe.variables.items()}
+    try:
+        guest.user_data(recipe.script, told, guest.new_nonce())
+    except Invalid as error:
+        where = f"instances.{recipe.part}.provisioner"
+        return Invalid(f"{recipe.part}: {error.message}", field=where, code=error.code)
+    return None
+
+
 def _provisioner(
     definition: Definition, facts: Facts, instance: InstanceDefinition
 ) -> Provisioner:
