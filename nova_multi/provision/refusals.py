@@ -34,7 +34,7 @@ def _to_come(definition: Definition, facts: Facts) -> Iterator[Unsupported]:
             yield Unsupported(
                 f"section {section} of a definition is not there yet", field=section
             )
-    in_use = {each.provisioner for each in definition.instances.values()}
+    in_use = {each.provisioner for each in definition.instances.values() if each.count}
     for name, instance in definition.instances.items():
         if instance.networks:
             yield Unsupported(
@@ -48,7 +48,7 @@ def _to_come(definition: Definition, facts: Facts) -> Iterator[Unsupported]:
             if needed not in in_use:
                 yield Unsupported(
                     f"{name}: its provisioner {instance.provisioner} depends on"
-                    f" {needed}, of which the definition has no instance",
+                    f" {needed}, of which the definition makes none",
                     field=f"instances.{name}.provisioner",
                 )
     for where, reference in _references(definition):
