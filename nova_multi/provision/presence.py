@@ -33,16 +33,15 @@ IMAGE_NAME = "image_name"
 MADE = "made"
 
 
-def read(tools: Tools, environment: Record | None, *, maker: str = "") -> Present:
-    """All that there is in an environment.
+def read(tools: Tools, environment: Record | None) -> Present:
+    """All that there is in an environment; one that is only just made isn't there yet.
 
-    :param maker: a task; an environment that it is only just making isn't there yet.
     :raises Unavailable: Nova does not answer.
     """
     if environment is None:
         return Present()
     coming = environment.data.get("state") == "creating"
-    there = None if coming and environment.task_uuid == maker else environment
+    there = None if coming else environment
     records = tools.store.list_records(Kind.INSTANCE, scope=environment.uuid)
     makers = {each.task_uuid for each in records if each.data.get("creating")}
     makers |= {each.task_uuid for each in records if each.data.get("provisioning")}

@@ -76,7 +76,7 @@ TURN = Step("turn", "environment", _wait_for_turn)
 
 def _plan(work: Work) -> None:
     record = _environment(work)
-    present = presence.read(work.tools, record, maker=work.uuid)
+    present = presence.read(work.tools, record)
     facts = definitions.facts_of(work.payload["facts"])
     found = planner.plan(spec.load_dict(work.payload["definition"]), present, facts)
     _keep(work, found)
@@ -93,7 +93,8 @@ def _plan_destroy(work: Work) -> None:
 def _environment(work: Work) -> Record:
     record = work.find_record(Kind.ENVIRONMENT)
     if record is None:
-        raise Conflict("it was deleted meanwhile", code="deleted")
+        why = subtasks.why(work, work.payload["environment_task"])
+        raise Conflict(why or "it was deleted meanwhile", code="deleted")
     return record
 
 

@@ -121,10 +121,7 @@ class Maker:
 
     def why(self, uuid: str) -> str:
         """What a task that has failed says."""
-        try:
-            return self._store.task(uuid, log=False).history[-1].message
-        except NotFound:
-            return ""
+        return why(self._work, uuid)
 
     # -- making
 
@@ -351,6 +348,15 @@ class Maker:
             outcome="pending",
         )
         return task.uuid
+
+
+def why(work: Work, task_uuid: str) -> str:
+    """What a task that has failed says; empty if it hasn't, or is forgotten."""
+    try:
+        last = work.tools.store.task(task_uuid, log=False).history[-1]
+    except NotFound:
+        return ""
+    return last.message if last.status is TaskStatus.ERROR else ""
 
 
 def _phases(step: PlanStep) -> tuple[Action, ...]:
