@@ -20,6 +20,10 @@ _T = TypeVar("_T")
 ReadFile: TypeAlias = Callable[[str], str]
 
 
+#: Characters that inputs and script files may add to a file.
+MAX_ADDED = 8 * 2**20
+
+
 class Wrong(Exception):
     """A value can't be taken; who called for it tells where.
 
@@ -70,6 +74,7 @@ class Context:
     :ivar bad_inputs: names of those that could not be.
     :ivar values: what the inputs that are no secrets are worth.
     :ivar flawed: paths of things by name of which something could not be read.
+    :ivar added: characters of inputs and script files in their places.
     :ivar uses: references that have to wait until all of the file is read.
     """
 
@@ -81,6 +86,7 @@ class Context:
     bad_inputs: set[str] = dataclasses.field(default_factory=set)
     values: dict[str, Scalar] = dataclasses.field(default_factory=dict)
     flawed: set[Path] = dataclasses.field(default_factory=set)
+    added: int = 0
     uses: list[Use] = dataclasses.field(default_factory=list)
 
     def attempt(self, read: Callable[[Context, Spot], _T], spot: Spot) -> _T | Missing:
@@ -101,6 +107,19 @@ class Context:
     def add(self, spot: Spot, message: str, code: str = "invalid") -> None:
         """Take down what is wrong with a value."""
         self.report.add(spot.node.place, spot.path, message, code)
+
+    def add_text(self, text: str) -> None:
+        """Count a text that is put in its place.
+
+        :raises Wrong: it is one too many.
+        """
+        within = self.added <= MAX_ADDED
+        self.added += len(text)
+        if self.added > MAX_ADDED:
+            if not within:
+                raise Told
+            told = f"inputs and script files come to over {MAX_ADDED >> 20} MiB in all"
+            raise Wrong(f"with this, {told}")
 
     # Inputs in place of their names
 
@@ -185,7 +204,9 @@ class Context:
                 f"the input {entry.name} has no value: give it one, or a default",
                 "missing_field",
             )
-        return self.values[entry.name]
+        value = self.values[entry.name]
+        self.add_text(as_text(value))
+        return value
 
     def _input(self, reference: Reference) -> Input:
         name = reference.name

@@ -45,10 +45,12 @@ def folder_reader(
 
 
 def _content(found: pathlib.Path, path: str) -> str:
-    # A pipe would be waited for.
-    descriptor = os.open(found, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with open(descriptor, "rb") as opened:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+    def opener(name: str, flags: int) -> int:
+        # A pipe would be waited for.
+        return os.open(name, flags | os.O_NONBLOCK)
+
+    with open(found, "rb", opener=opener) as opened:
+        if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
             raise Invalid(f"{shown(path)} is no file")
         # Characters have up to four bytes.
         content = opened.read(4 * MAX_CONTENT + 1)

@@ -294,7 +294,11 @@ def template(ctx: Context, spot: Spot) -> Template:
         raw = None if isinstance(value, bool) else spot.node.raw
         # As it was written: 1.10 is no 1.1 where a text is wanted.
         return templates.template([raw or as_text(value)])
-    return templates.template(ctx.parts(spot))
+    found = templates.template(ctx.parts(spot))
+    length = sum(len(str(part)) for part in found.parts)
+    if length > MAX_CONTENT:
+        raise Wrong(f"has {length} characters, at most {MAX_CONTENT} are possible")
+    return found
 
 
 VALUE_SCHEMA: Schema = {"type": ["string", "number", "boolean"]}

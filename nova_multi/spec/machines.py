@@ -78,7 +78,9 @@ def _script_file(ctx: Context, spot: Spot) -> str:
         )
         raise Told
     try:
-        return _checked_script(ctx.read_file(path))
+        script = _checked_script(ctx.read_file(path))
+        ctx.add_text(script)
+        return script
     except Invalid as error:
         ctx.add(inner, error.message)
     except Wrong as error:

@@ -52,16 +52,18 @@ class Node:
         by key, or BAD.
     :ivar raw: what is no text as it was written; None if that isn't known.
     :ivar size: nodes in it, itself counted.
+    :ivar length: characters of the texts in it.
     :ivar height: levels below it, itself counted; 0 for what holds nothing.
     """
 
-    __slots__ = ("height", "place", "raw", "size", "value")
+    __slots__ = ("height", "length", "place", "raw", "size", "value")
 
     def __init__(self, value: Any, place: Place, raw: str | None = None) -> None:
         self.value = value
         self.place = place
         self.raw = raw
         self.size = 1
+        self.length = len(value) if isinstance(value, str) else 0
         self.height = 0
 
 

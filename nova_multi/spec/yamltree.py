@@ -103,6 +103,7 @@ class _Reader:
     def __init__(self, report: Report) -> None:
         self._report = report
         self._count = 0
+        self._length = 0
         self._stack: list[_Frame] = []
         self._anchors: dict[str, Node] = {}
         self._root: Node | None = None
@@ -158,6 +159,7 @@ class _Reader:
                 node.value = BAD
         elif node.value is not BAD:
             node.raw = event.value
+        node.length = len(event.value)
         merge = event.value == _MERGE and event.implicit[0]
         self._keep_anchor(event.anchor, node)
         self._add(event, node, merge=merge)
@@ -172,6 +174,11 @@ class _Reader:
             self._report.add(_place(event), self._path(), told)
             node = Node(BAD, _place(event))
         self._counted(event, node.size)
+        self._length += node.length
+        if self._length > MAX_BYTES:
+            # Each of many aliases of a long text is a text of its own when it is sent.
+            told = f"the texts that aliases stand for have over {MAX_BYTES >> 20} MiB"
+            self._stop(event, told)
         if len(self._stack) + node.height > MAX_DEPTH:
             self._too_deep(event)
         self._add(event, node)
@@ -203,6 +210,7 @@ class _Reader:
             else node.value
         )
         node.size += sum(each.size for each in within)
+        node.length = sum(each.length for each in within)
         node.height = 1 + max((each.height for each in within), default=0)
         self._keep_anchor(frame.anchor, node)
         self._put(node)

@@ -18,7 +18,7 @@ LINES = st.text(
 )
 REFERENCES = LINES.filter(bool)
 WORDS = st.from_regex(r"[A-Za-z][A-Za-z0-9_]{0,8}", fullmatch=True)
-#: No two of these are one instance of a count.
+#: Also of other things; no two of these are one instance of a count.
 INSTANCES = st.from_regex(r"[a-z]([a-z.]{0,6}[a-z])?", fullmatch=True)
 
 
@@ -120,7 +120,7 @@ def files(draw: st.DrawFn) -> dict[str, Any]:
         return _mapping(WORDS, st.one_of(SCALARS, joined))
 
     provisioners: dict[str, Any] = {}
-    for name in draw(st.lists(WORDS, unique=True, max_size=3)):
+    for name in draw(st.lists(INSTANCES, unique=True, max_size=3)):
         optional = {
             **AMOUNTS,
             "disk": SIZES,
@@ -162,8 +162,8 @@ def files(draw: st.DrawFn) -> dict[str, Any]:
     data = {
         "name": draw(INSTANCES),
         "inputs": inputs,
-        "networks": draw(_mapping(WORDS, NETWORKS)),
-        "images": draw(_mapping(WORDS, IMAGES)),
+        "networks": draw(_mapping(INSTANCES, NETWORKS)),
+        "images": draw(_mapping(INSTANCES, IMAGES)),
         "provisioners": provisioners,
         "instances": found,
         "outputs": draw(variables(stood, secrets=False)),
