@@ -65,11 +65,17 @@ class Standing:
             return self.addresses([reference.name])
         index = reference.index or 0
         one = found[index] if index < len(found) else None
-        return None if one is None else _attribute(one, reference)
+        if one is None:
+            return None
+        if reference.attribute == "published":
+            address = self._of_environment("publish_address")
+            outside = _outside(one, Publish.parse(reference.key or ""))
+            return f"{address}:{outside}" if address and outside else None
+        return _attribute(one, reference.attribute)
 
 
-def _attribute(one: PresentInstance, reference: Reference) -> str | None:
-    match reference.attribute:
+def _attribute(one: PresentInstance, attribute: str) -> str | None:
+    match attribute:
         case "name":
             return one.name
         case "address":
@@ -78,11 +84,14 @@ def _attribute(one: PresentInstance, reference: Reference) -> str | None:
             return " ".join(one.addresses) or None
         case "host":
             return one.host or None
-        case "published":
-            wanted = Publish.parse(reference.key or "")
-            for each in one.published:
-                if (each.inside, each.protocol) == (wanted.inside, wanted.protocol):
-                    return str(each.outside)
+    return None
+
+
+def _outside(one: PresentInstance, wanted: Publish) -> int | None:
+    """The outside number of a guest's port, once it has one."""
+    for each in one.published:
+        if (each.inside, each.protocol) == (wanted.inside, wanted.protocol):
+            return each.outside
     return None
 
 

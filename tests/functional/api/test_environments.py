@@ -31,7 +31,7 @@ SHOP: dict[str, Any] = {
         },
     },
     "outputs": {
-        "url": "http://${environment.publish_address}:${instances.web[0].published[80]}/",
+        "url": "http://${instances.web[0].published[80]}/",
         "database": "${instances.db.address}",
     },
 }

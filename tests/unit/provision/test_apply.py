@@ -478,13 +478,13 @@ def test_other_references(built):
     for line in (
         "export NAME=db",
         "export HOST=node1",
-        f"export PORT={port}",
         f"export ALL={shown.addresses[0]}",
         "export ENV='shop in dev_co'",
         "export PLAIN='${HOME}'",
     ):
         assert f"{line}\n" in told
-    assert re.search(r"export AT=203\.0\.113\.\d+\n", told)
+    at = re.search(r"export AT=(203\.0\.113\.\d+)\n", told)[1]
+    assert f"export PORT={at}:{port}\n" in told
     assert shop.plan(built, definition).is_empty
 
 
