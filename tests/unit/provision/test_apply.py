@@ -634,6 +634,51 @@ def test_in_one_project_of_somebodys_cloud(make_stage):
     assert stage.world.left() == before
 
 
+# -- each call fails once
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_whatever_fails_is_gone_on_with(built, when):
+    """The next apply, or destroy, makes up for it; nothing is left or doubled."""
+    definition = shop.shop(web={"count": 1, "publish": ["8080:80"]})
+    before = built.world.left()
+    shop.apply(built, definition)
+    whole = _picture(built)
+    shop.destroy(built)
+    stride = 2
+    for number in itertools.count():
+        failed = []
+        for act in ("apply", "destroy"):
+            left = itertools.count(stride * number + 2, -1)
+
+            def hook(name, moment, left=left, failed=failed):
+                if name.startswith("store.") or moment != when or next(left) != 0:
+                    return
+                failed.append(name)
+                raise Conflict(f"{name} does not work")
+
+            environments = built.service.environments
+            if act == "apply":
+                accepted = shop.accept(built, definition)
+            else:
+                accepted = environments.destroy(ADMIN, "shop", {}, NOWHERE)
+            built.world.hook = hook
+            built.work()
+            built.world.hook = None
+            task = task_of(built, accepted)
+            if act == "apply":
+                shop.apply(built, definition)
+                assert _picture(built) == whole, failed
+            elif task.status != "deleted":
+                assert f"{failed[-1]} does not work" in task.history[-1].message
+                shop.destroy(built)
+            if act == "destroy":
+                assert built.world.left() == before, failed
+        if not failed:
+            break
+    assert number > 5
+
+
 # -- workers that die
 
 
