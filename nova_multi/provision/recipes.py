@@ -20,7 +20,7 @@ from nova_multi.domain.definition import (
     Template,
 )
 from nova_multi.domain.driver import Driver
-from nova_multi.domain.errors import DomainError, Invalid
+from nova_multi.domain.errors import Conflict, DomainError, Invalid
 from nova_multi.domain.host import HostType
 from nova_multi.domain.instance import (
     Size,
@@ -176,9 +176,9 @@ def _made(
         )
     image = facts.images[recipe.image, asked]
     if isinstance(image, DomainError):
-        raise type(image)(
-            f"{recipe.part}: {image.message}", field=f"{where}.image", code=image.code
-        )
+        kind = Conflict if isinstance(image, Conflict) else Invalid
+        told = f"{recipe.part}: {image.message}"
+        raise kind(told, field=f"{where}.image", code=image.code)
     driver = choose_driver(asked, None, image.driver)
     size = choose_size(
         driver,

@@ -118,7 +118,7 @@ def _run(work: Work) -> None:
     if schedule is None:
         steps = [subtasks.read(each) for each in work.state["plan"]]
         width = work.payload.get("width") or work.tools.settings.apply_width
-        schedule = Schedule(steps, subtasks.Maker(work), width)
+        schedule = Schedule(steps, subtasks.Maker(work, steps), width)
         work.memory["schedule"] = schedule
     schedule.go_on()
     if not schedule.ended:

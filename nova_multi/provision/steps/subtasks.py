@@ -72,13 +72,16 @@ def read(found: list[Any]) -> PlanStep:
 class Maker:
     """Makes the tasks of a plan's steps (:class:`scheduling.Tasks`)."""
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: Work, steps: Iterable[PlanStep]) -> None:
         self._work = work
         self._store = work.tools.store
         self._known: set[str] = set()
         if work.again:
-            found = self._store.tasks(None, parent_uuid=work.uuid, limit=1_000_000)
-            self._known = {task.uuid for task in found}
+            every = [
+                self._uuid(step, action) for step in steps for action in _phases(step)
+            ]
+            ends = self._store.ends(every)
+            self._known = {each for each in every if ends.get(each, True) is not None}
         self._recipes: dict[str, Recipe] = {}
         if "definition" in work.payload:
             definition = spec.load_dict(work.payload["definition"])
@@ -96,8 +99,7 @@ class Maker:
     def begin(self, step: PlanStep, phase: int) -> str | None:
         """Begin a phase of a step."""
         action = _phases(step)[phase]
-        name = f"{action} {step.kind} {step.part} {step.index}"
-        task_uuid = str(uuid.uuid5(uuid.UUID(self._work.uuid), name))
+        task_uuid = self._uuid(step, action)
         if task_uuid in self._known:
             return task_uuid
         match step.kind, action:
@@ -113,6 +115,11 @@ class Maker:
                 return self._change(step, task_uuid)
             case _:
                 return self._delete(step, task_uuid)
+
+    def _uuid(self, step: PlanStep, action: Action) -> str:
+        """Of the task of a phase."""
+        name = f"{action} {step.kind} {step.part} {step.index}"
+        return str(uuid.uuid5(uuid.UUID(self._work.uuid), name))
 
     def ends(self, uuids: Iterable[str]) -> Mapping[str, bool]:
         """Those of these tasks that have ended; who forgot one has seen its end."""

@@ -49,10 +49,7 @@ ACTS: dict[str, tuple[str, str, Any]] = {
         {
             "definition": {
                 "name": "dev",
-                "instances": {
-                    "db": {"image": "debian"},
-                    "app": {"image": "debian", "depends_on": ["db"]},
-                },
+                "instances": {"app": {"image": "debian"}},
             }
         },
     ),

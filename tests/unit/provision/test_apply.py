@@ -45,7 +45,10 @@ def cloud_calls(stage):
 
 def test_from_nothing_to_nothing(built):
     before = built.world.left()
+    built.world.calls.clear()
     found = shop.plan(built)
+    # Nothing is written, here or there.
+    assert set(built.world.calls) <= READS, built.world.calls
     assert shop.steps(found) == [
         "create shop",
         "create db",
