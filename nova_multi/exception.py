@@ -47,7 +47,8 @@
         │   ├── Unsupported
         │   └── Unavailable
         ├── TaskFailed              a task ended in error
-        └── TaskTimeout             a task had not ended after the time allowed
+        ├── TaskTimeout             a task had not ended after the time allowed
+        └── BadFile                 osc.definition: an environment's file is wrong
 
 A module's name says where one is defined; the others are in this one. Names that the
 drivers, the service and its client share are three classes: none of these imports

@@ -226,6 +226,56 @@ class Environments(Collection):
         """The partition of an environment."""
         return self._client.request("GET", self._one(name, "partition"), query=query)
 
+    def plan(
+        self,
+        definition: Mapping[str, Any],
+        values: Mapping[str, Any] | None = None,
+        **query: Any,
+    ) -> JSON:
+        """What applying a definition would do.
+
+        :param values: of its inputs.
+        """
+        body = {**definition, **({"values": dict(values)} if values else {})}
+        return self._client.request("POST", "/environments/plan", body, query)
+
+    def define(
+        self,
+        name: str,
+        definition: Mapping[str, Any],
+        values: Mapping[str, Any] | None = None,
+        **query: Any,
+    ) -> JSON:
+        """Store what is to stand in an environment; nothing is done."""
+        body = {**definition, **({"values": dict(values)} if values else {})}
+        path = self._one(name, "definition")
+        return self._client.request("PUT", path, body, query)
+
+    def apply(
+        self, name: str, fields: Mapping[str, Any] | None = None, **query: Any
+    ) -> JSON:
+        """Make an environment as its definition says.
+
+        :param fields: ``definition`` and ``values``, to be stored before; ``wait`` and
+            ``width``.
+        """
+        path = self._one(name, "apply")
+        return self._client.request("POST", path, fields or {}, query)
+
+    def destroy(
+        self, name: str, fields: Mapping[str, Any] | None = None, **query: Any
+    ) -> JSON:
+        """Delete what definitions have made in an environment.
+
+        :param fields: ``wait`` and ``width``.
+        """
+        path = self._one(name, "destroy")
+        return self._client.request("POST", path, fields or {}, query)
+
+    def outputs(self, name: str, **query: Any) -> JSON:
+        """What the outputs of an environment's definition are now."""
+        return self._client.request("GET", self._one(name, "outputs"), query=query)
+
 
 class Files(Collection):
     """Files with their content."""

@@ -89,6 +89,7 @@ def settings(conf: cfg.ConfigOpts) -> Settings:
         },
         listening=workers.notifications and bus.is_configured(conf),
         delete_failed=decided.delete_failed,
+        apply_width=decided.apply_width,
         lease=float(workers.lease),
         patience=float(decided.patience),
         build_timeout=float(decided.build_timeout),

@@ -184,6 +184,17 @@ Delete an instance whose provisioner has failed. Otherwise it is kept to be look
 and only its task is in the state error.
 """,
     ),
+    cfg.IntOpt(
+        "apply_width",
+        default=50,
+        min=1,
+        max=1000,
+        help="""
+Instances of one environment's definition that are made, changed or deleted at the same
+time, unless the request says how many. Workers' threads are another limit: steps that
+only wait take none.
+""",
+    ),
     cfg.ListOpt(
         "endpoints",
         default=[],

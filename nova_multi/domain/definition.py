@@ -253,3 +253,28 @@ class Definition:
             if reference.root is Root.INSTANCES
         }
         return tuple(each for each in self.instances if each in wanted - {name})
+
+    def all_needs(self) -> dict[str, tuple[str, ...]]:
+        """What :meth:`needs` says, of every instance: faster where there are many."""
+        places = {name: place for place, name in enumerate(self.instances)}
+        of_provisioner: dict[str, list[str]] = {}
+        for each in self.instances.values():
+            of_provisioner.setdefault(each.provisioner, []).append(each.name)
+        found: dict[str, tuple[str, ...]] = {}
+        for name, instance in self.instances.items():
+            provisioner = self.provisioners.get(instance.provisioner)
+            templates = [*instance.variables.values()]
+            wanted = set(instance.depends_on)
+            if provisioner is not None:
+                templates += provisioner.variables.values()
+                for needed in provisioner.depends:
+                    wanted.update(of_provisioner.get(needed, ()))
+            wanted |= {
+                reference.name
+                for template in templates
+                for reference in template.references
+                if reference.root is Root.INSTANCES
+            }
+            known = (each for each in wanted - {name} if each in places)
+            found[name] = tuple(sorted(known, key=places.__getitem__))
+        return found

@@ -6,7 +6,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from nova_multi.domain import sizes
 from nova_multi.domain.driver import Driver
@@ -79,6 +79,43 @@ def choose_size(
         if amount <= 0:
             raise Invalid(f"{field} must be above zero, not {amount}", field=field)
     return size
+
+
+class ImageNeeds(Protocol):
+    """An image that says how large an instance of it must be at least."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def min_memory_mb(self) -> int: ...
+
+    @property
+    def min_disk_gb(self) -> int: ...
+
+
+def fit_image(
+    size: Size, image: ImageNeeds, *, memory_asked: bool, disk_asked: bool
+) -> Size:
+    """A size that is not below what an image needs.
+
+    :param memory_asked: the amount was asked for, so that it can't be raised.
+    :raises Invalid: what was asked for is too little.
+    """
+    for field, amount, least, asked in (
+        ("memory", size.memory_mb, image.min_memory_mb, memory_asked),
+        ("hdsize", size.disk_gb, image.min_disk_gb, disk_asked),
+    ):
+        if amount < least and asked:
+            unit = "MB" if field == "memory" else "GB"
+            raise Invalid(
+                f"image {image.name} needs at least {least} {unit}", field=field
+            )
+    return Size(
+        size.cpus,
+        max(size.memory_mb, image.min_memory_mb),
+        max(size.disk_gb, image.min_disk_gb),
+    )
 
 
 def _first(*amounts: int | None) -> int:

@@ -4,7 +4,7 @@
 ==== ==========================================================
 0    done
 1    failed for another reason
-2    the command line is wrong
+2    the command line is wrong; of a plan: there is something to do
 3    there is no such object
 4    a name is taken or ambiguous, or the present state forbids it
 5    the user may not, or is not known

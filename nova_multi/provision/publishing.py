@@ -122,6 +122,24 @@ def release_unused(work: Work) -> None:
         tools.store.delete_record(ADDRESS, ours.uuid)
 
 
+def release_idle(work: Work, environment: Record) -> None:
+    """Take back an environment's address, whoever made it, if nobody uses it."""
+    tools = work.tools
+    record = address_record(tools, environment.uuid)
+    if record is None:
+        return
+    cloud = tools.of_environment(environment)
+    if record.openstack_id and cloud.publishing.forwardings(record.openstack_id):
+        return
+    # First the name, so that nobody begins to use what goes away.
+    tools.store.delete_record(ADDRESS, record.uuid)
+    try:
+        if record.openstack_id:
+            cloud.publishing.release_address(record.openstack_id)
+    except Conflict:
+        tools.store.add_record(record)
+
+
 def publish(work: Work, port_id: str, wanted: Iterable[Publish]) -> list[Publish]:
     """Publish ports of a guest's port.
 

@@ -26,6 +26,7 @@ from nova_multi.domain.host import Host
 from nova_multi.domain.image import Image
 from nova_multi.domain.instance import Instance
 from nova_multi.domain.partition import Partition
+from nova_multi.domain.plan import Plan
 from nova_multi.domain.provisioner import Provisioner
 from nova_multi.domain.task import Task
 from nova_multi.domain.user import Group, User
@@ -224,22 +225,43 @@ class Environments(Collection[Environment], Protocol):
     def partition(self, caller: Caller, name: str, scope: Scope) -> Partition:
         """The partition that the environment is in."""
 
-    def plan(self, caller: Caller, definition: Fields, scope: Scope) -> Fields:
-        """What applying a definition would do, as JSON data; changes nothing."""
+    def plan(self, caller: Caller, fields: Fields, scope: Scope) -> Plan:
+        """What applying a definition would do; changes nothing.
+
+        :param fields: ``definition``, as plain data, and ``values`` of its inputs.
+        """
 
     def define(
-        self, caller: Caller, name: str, definition: Fields, scope: Scope
+        self, caller: Caller, name: str, fields: Fields, scope: Scope
     ) -> Environment:
-        """Store what is to stand in the environment."""
+        """Store what is to stand in the environment.
 
-    def apply(self, caller: Caller, name: str, scope: Scope) -> Accepted:
-        """Make the environment as its definition says."""
+        :param fields: as for :meth:`plan`.
+        """
 
-    def destroy(self, caller: Caller, name: str, scope: Scope) -> Accepted:
-        """Delete what stands in the environment, not the environment."""
+    def apply(
+        self, caller: Caller, name: str, fields: Fields, scope: Scope
+    ) -> Accepted:
+        """Make the environment as its definition says; itself, too, if need be.
+
+        :param fields: ``definition`` and ``values``, to be stored before; ``wait``,
+            where another apply goes on; ``width``, how much is done at a time.
+        :raises Conflict: another apply goes on (``being_applied``).
+        """
+
+    def destroy(
+        self, caller: Caller, name: str, fields: Fields, scope: Scope
+    ) -> Accepted:
+        """Delete what definitions have made in the environment.
+
+        The environment goes, too, if an apply has made it and nothing else is in it.
+
+        :param fields: ``wait`` and ``width``, as for :meth:`apply`.
+        :raises Conflict: an apply goes on (``being_applied``).
+        """
 
     def outputs(self, caller: Caller, name: str, scope: Scope) -> Fields:
-        """What the definition's outputs are now, as JSON data."""
+        """What the definition's outputs are now; None for what is not known."""
 
     def usage(self, caller: Caller, name: str, scope: Scope) -> Fields:
         """What the environment has used, as JSON data."""

@@ -25,6 +25,7 @@ class Settings:
     :ivar suffixes: what a machine's compute host of a driver has behind its name.
     :ivar listening: whether Nova's notifications are heard.
     :ivar delete_failed: whether an instance whose provisioner failed is deleted.
+    :ivar apply_width: steps of one plan that go on at the same time.
     :ivar lease: for which a worker owns a task that it doesn't hear of.
     :ivar patience: for which a step waits for an OpenStack that does not answer.
     :ivar build_timeout: of a server, until it is ACTIVE.
@@ -53,6 +54,7 @@ class Settings:
     )
     listening: bool = False
     delete_failed: bool = False
+    apply_width: int = 50
     lease: float = 90.0
     patience: float = 600.0
     build_timeout: float = 1800.0

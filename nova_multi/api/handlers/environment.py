@@ -13,6 +13,7 @@ from nova_multi.api.schemas.partition import PartitionAnswer
 from nova_multi.domain.environment import Environment
 from nova_multi.domain.host import Host
 from nova_multi.domain.partition import Partition
+from nova_multi.domain.plan import Plan
 from nova_multi.provision.service import Accepted, Fields
 
 
@@ -26,7 +27,7 @@ def partition(call: Call) -> Partition:
     return call.service.environments.partition(call.caller, call.name, call.scope)
 
 
-def plan(call: Call) -> Fields:
+def plan(call: Call) -> Plan:
     """``POST /environments/plan``."""
     fields = call.body.fields()
     return call.service.environments.plan(call.caller, fields, call.scope)
@@ -41,12 +42,16 @@ def define(call: Call) -> Environment:
 
 def apply(call: Call) -> Accepted:
     """``POST /environments/{name}/apply``."""
-    return call.service.environments.apply(call.caller, call.name, call.scope)
+    return call.service.environments.apply(
+        call.caller, call.name, call.body.fields(), call.scope
+    )
 
 
 def destroy(call: Call) -> Accepted:
     """``POST /environments/{name}/destroy``."""
-    return call.service.environments.destroy(call.caller, call.name, call.scope)
+    return call.service.environments.destroy(
+        call.caller, call.name, call.body.fields(), call.scope
+    )
 
 
 def outputs(call: Call) -> Fields:
@@ -100,7 +105,7 @@ ROUTES = [
         "multi:environment:plan",
         body=environment.Definition,
         query=InScope,
-        answer=Data,
+        answer=environment.PlanAnswer,
     ),
     Route(
         "PUT",
@@ -118,6 +123,7 @@ ROUTES = [
         apply,
         "Make an environment as its definition says",
         "multi:environment:apply",
+        body=environment.Apply,
         query=InScope,
         verb="apply",
         accepts=True,
@@ -128,6 +134,7 @@ ROUTES = [
         destroy,
         "Delete what stands in an environment",
         "multi:environment:destroy",
+        body=environment.Destroy,
         query=InScope,
         verb="destroy",
         accepts=True,

@@ -12,6 +12,7 @@ from nova_multi.api.schemas.base import (
     Answer,
     Body,
     Change,
+    Flag,
     InScope,
     ListQuery,
     Reference,
@@ -28,6 +29,7 @@ from nova_multi.api.schemas.limits import Limits, LimitsAnswer
 from nova_multi.api.schemas.refs import Login
 from nova_multi.domain.environment import Environment, EnvironmentState
 from nova_multi.domain.names import Kind
+from nova_multi.domain.plan import Action, Difference, Plan, PlanStep
 
 _Name = Annotated[Any, name_of(Kind.ENVIRONMENT)]
 _Users = Annotated[Any, named("login")]
@@ -61,10 +63,30 @@ class EnvironmentChange(Change):
     limits: Limits = Field(UNSET, description="In place of all that there were.")
 
 
+_Data = Annotated[dict[str, Any], AfterValidator(check_finite)]
+_Values = Annotated[
+    dict[str, str | int | float | bool],
+    Field(
+        description="Values of inputs by their names; secrets are told nowhere.",
+        max_length=1000,
+    ),
+]
+_Wait = Annotated[
+    Flag,
+    Field(description="Wait where another apply or destroy goes on, instead of 409."),
+]
+_Width = Annotated[
+    int,
+    Field(ge=1, le=1000, description="Steps that go on at the same time."),
+]
+
+
 class Definition(Body):
     """What is to stand in an environment, as its YAML says it, in JSON."""
 
     model_config = ConfigDict(extra="allow")
+
+    values: _Values = UNSET
 
     @model_validator(mode="after")
     def _finite(self) -> Self:
@@ -72,7 +94,101 @@ class Definition(Body):
         return self
 
     def fields(self) -> dict[str, Any]:
-        return dict(self.model_extra or {})
+        found: dict[str, Any] = {"definition": dict(self.model_extra or {})}
+        if self.values is not None:
+            found["values"] = self.values
+        return found
+
+
+class Apply(Body):
+    """How an environment is made; without a definition by the one that is stored."""
+
+    definition: _Data = Field(UNSET, description="As for /environments/plan.")
+    values: _Values = UNSET
+    wait: _Wait = UNSET
+    width: _Width = UNSET
+
+
+class Destroy(Body):
+    """How what stands in an environment is deleted."""
+
+    wait: _Wait = UNSET
+    width: _Width = UNSET
+
+
+class PlanChange(Answer):
+    """One respect in which something is not as it is to be."""
+
+    field: str
+    before: str
+    after: str
+    in_place: bool = Field(description="It can be changed on what stands.")
+    drift: bool = Field(description="Not the definition has changed, but what stands.")
+
+    @classmethod
+    def of(cls, value: Difference) -> Self:
+        return cls(
+            field=value.field,
+            before=value.before,
+            after=value.after,
+            in_place=value.in_place,
+            drift=value.drift,
+        )
+
+
+class PlanStepAnswer(Answer):
+    """What is done with one thing."""
+
+    action: Action
+    kind: str
+    name: str
+    part: str = Field(description="Its name in the definition, without a number.")
+    reason: str
+    changes: list[PlanChange]
+    group: str
+    needs: list[str] = Field(description="Groups that are done before.")
+    level: int = Field(description="How many groups are done one by one before.")
+
+    @classmethod
+    def of(cls, value: PlanStep) -> Self:
+        return cls(
+            action=value.action,
+            kind=value.kind,
+            name=value.name,
+            part=value.part,
+            reason=value.reason,
+            changes=[PlanChange.of(each) for each in value.differences],
+            group=value.group,
+            needs=list(value.needs),
+            level=value.level,
+        )
+
+
+class PlanAnswer(Answer):
+    """What an apply would do."""
+
+    environment: str
+    partition: str
+    changes: bool = Field(description="Whether there is anything to do.")
+    create: int
+    update: int
+    replace: int
+    delete: int
+    unchanged: int = Field(description="Instances that stay as they are.")
+    widths: list[int] = Field(description="Steps that can be done at once, by level.")
+    steps: list[PlanStepAnswer]
+
+    @classmethod
+    def of(cls, value: Plan) -> Self:
+        return cls(
+            environment=value.environment,
+            partition=value.partition,
+            changes=not value.is_empty,
+            **{each.value: value.count(each) for each in Action},
+            unchanged=value.unchanged,
+            widths=list(value.widths),
+            steps=[PlanStepAnswer.of(step) for step in value.steps],
+        )
 
 
 class EnvironmentAnswer(Answer):

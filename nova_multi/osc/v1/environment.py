@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import argparse
+
 from nova_multi.osc import base
 from nova_multi.osc.options import Field
 from nova_multi.osc.v1.partition import LIMIT
@@ -47,7 +49,22 @@ class ListEnvironment(_Noun, base.List):
 
 
 class ShowEnvironment(_Noun, base.Show):
-    """Show an environment."""
+    """Show an environment, or the outputs of its definition."""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument(
+            "--outputs",
+            action="store_true",
+            help="Show what the outputs of its definition are now",
+        )
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> base.Row:
+        if not parsed_args.outputs:
+            return super().take_action(parsed_args)
+        scope = self.scope(parsed_args)
+        return base.one_row(self.client.environments.outputs(parsed_args.name, **scope))
 
 
 class SetEnvironment(_Noun, base.Set):

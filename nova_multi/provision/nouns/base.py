@@ -49,7 +49,7 @@ class Noun:
 
     def _new(
         self,
-        kind: Kind,
+        kind: Kind | str,
         name: str,
         caller: Caller,
         *,

@@ -3,26 +3,26 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
 from nova_multi.domain.environment import Environment, EnvironmentState
-from nova_multi.domain.errors import Conflict, Forbidden, Invalid
+from nova_multi.domain.errors import Conflict, Invalid
 from nova_multi.domain.host import Host
 from nova_multi.domain.names import Kind
-from nova_multi.domain.partition import Limits, Partition
+from nova_multi.domain.partition import Partition
 from nova_multi.domain.task import TaskType
-from nova_multi.provision import contents, limits, publishing
+from nova_multi.provision import contents, definitions, limits, publishing
 from nova_multi.provision.machines import machines
+from nova_multi.provision.nouns.applying import Applying
 from nova_multi.provision.nouns.base import (
-    Noun,
     attributes,
     limited_by_cloud,
     not_yet,
     page,
 )
 from nova_multi.provision.nouns.partitions import Partitions, partition_value
-from nova_multi.provision.nouns.users import Users
 from nova_multi.provision.service import Accepted, Caller, Fields, Page, Query, Scope
 from nova_multi.provision.store import Record
 
@@ -32,7 +32,7 @@ _FILTERS = {
 }
 
 
-class Environments(Noun):
+class Environments(Applying):
     """See :class:`nova_multi.provision.service.Environments`."""
 
     def list(self, caller: Caller, query: Query) -> Page[Environment]:
@@ -59,46 +59,7 @@ class Environments(Noun):
         if not name:
             raise Invalid("the partition is missing", field="partition")
         partition = self._find.partition(caller, name)
-        if not (
-            self._find.is_admin(caller) or caller.project_id == partition.openstack_id
-        ):
-            # Who works in one environment is not to help himself to more quotas.
-            raise Forbidden(
-                f"your token is not for the project of partition {partition.name}",
-                field="partition",
-            )
-        if partition.data.get("state") == "deleting":
-            raise Conflict(f"partition {partition.name} is being deleted")
-        users = tuple(fields.get("users") or ())
-        user_ids = self._user_ids(users)
-        if fields.get("limits") and self._tools.single:
-            raise limited_by_cloud()
-        wanted = fields.get("limits") or Limits()
-        limits.check(self._store, partition, of_environments={"": wanted})
-        data = {
-            "state": "creating",
-            "description": fields.get("description") or "",
-            "users": list(users),
-            "user_ids": user_ids,
-            "schedule": dict(fields.get("schedule") or {}),
-            limits.KEY: limits.written(wanted),
-        }
-        task_uuid = self._tools.new_uuid()
-        record = self._new(
-            Kind.ENVIRONMENT,
-            fields["name"],
-            caller,
-            scope=partition.uuid,
-            data=data,
-            task_uuid=task_uuid,
-        )
-        payload = {
-            "partition": partition.uuid,
-            "environment": record.uuid,
-            "description": data["description"],
-            "user_ids": user_ids,
-            limits.KEY: data[limits.KEY],
-        }
+        record, payload = self._new_environment(caller, fields, partition)
         return self._accept_new(caller, TaskType.CREATE_ENVIRONMENT, record, payload)
 
     def change(
@@ -148,6 +109,7 @@ class Environments(Noun):
         self._find.check(caller, record, "w", record.openstack_id)
         contents.check_empty(self._store, record)
         self._check_made(record)
+        self._check_not_applied(record)
         state = record.data.get("state")
         payload = {
             "partition": record.scope,
@@ -174,45 +136,10 @@ class Environments(Noun):
             return Partitions(self._tools).show(caller, record.scope, scope)
         return partition_value(self._store.record(Kind.PARTITION, record.scope), ())
 
-    def plan(self, caller: Caller, definition: Fields, scope: Scope) -> Fields:
-        """To come."""
-        raise not_yet("planning an environment from its definition")
-
-    def define(
-        self, caller: Caller, name: str, definition: Fields, scope: Scope
-    ) -> Environment:
-        """To come."""
-        self._find.environment(caller, name, scope)
-        raise not_yet("an environment's definition")
-
-    def apply(self, caller: Caller, name: str, scope: Scope) -> Accepted:
-        """To come."""
-        self._find.environment(caller, name, scope)
-        raise not_yet("applying an environment's definition")
-
-    def destroy(self, caller: Caller, name: str, scope: Scope) -> Accepted:
-        """To come."""
-        self._find.environment(caller, name, scope)
-        raise not_yet("destroying what stands in an environment")
-
-    def outputs(self, caller: Caller, name: str, scope: Scope) -> Fields:
-        """To come."""
-        self._find.environment(caller, name, scope)
-        raise not_yet("an environment's outputs")
-
     def usage(self, caller: Caller, name: str, scope: Scope) -> Fields:
         """To come."""
         self._find.environment(caller, name, scope)
         raise not_yet("an environment's usage report")
-
-    def _user_ids(self, logins: Sequence[str]) -> Sequence[str]:
-        """Keystone's ids of users.
-
-        :raises Invalid: one is unknown.
-        """
-        if not logins or self._tools.single:
-            return []
-        return Users(self._tools).ids(logins)
 
     def _partition_names(self) -> dict[str, str]:
         records = self._store.list_records(Kind.PARTITION)
@@ -220,14 +147,18 @@ class Environments(Noun):
 
     def _shown(self, record: Record) -> Environment:
         address = publishing.address_record(self._tools, record.uuid)
+        definition = definitions.find(self._store, record.uuid)
         return _value(
             record,
             self._partition_names().get(record.scope, ""),
             address.data.get("address", "") if address else "",
+            json.dumps(definitions.of(definition)) if definition else "",
         )
 
 
-def _value(record: Record, partition: str, address: str) -> Environment:
+def _value(
+    record: Record, partition: str, address: str, definition: str = ""
+) -> Environment:
     data = record.data
     return Environment(
         uuid=record.openstack_id or record.uuid,
@@ -236,6 +167,7 @@ def _value(record: Record, partition: str, address: str) -> Environment:
         description=data.get("description", ""),
         users=tuple(data.get("users", ())),
         schedule=data.get("schedule", {}),
+        definition=definition,
         state=EnvironmentState(data.get("state", "error")),
         limits=limits.read(data),
         network_id=data.get("network_id", ""),

@@ -19,7 +19,7 @@ from nova_multi.domain.task import TaskType
 from nova_multi.provision import fetch, inside
 from nova_multi.provision.nouns.base import Noun, attributes, page
 from nova_multi.provision.service import Accepted, Caller, Fields, Page, Query, Scope
-from nova_multi.provision.steps.image import home
+from nova_multi.provision.sharing import image_home
 from nova_multi.provision.store import Record
 
 _FILTERS = attributes(
@@ -145,7 +145,7 @@ class Images(Noun):
         where: dict[str, str],
     ) -> Image:
         try:
-            found = home(self._tools, data["home"]).images.find(name)
+            found = image_home(self._tools, data["home"]).images.find(name)
             # The service's accounts see more than those on whose behalf they look.
             if not (
                 self._tools.single
@@ -208,7 +208,7 @@ class Images(Noun):
             permissions=fields.get("permissions"),
         )
         if record.openstack_id and not record.data.get("adopted"):
-            cloud = home(self._tools, record.data.get("home", ""))
+            cloud = image_home(self._tools, record.data.get("home", ""))
             with self._put_back(before, changes):
                 cloud.images.update(
                     record.openstack_id, {"name": record.name, **_properties(fields)}
@@ -223,13 +223,13 @@ class Images(Noun):
         return self._accept_delete(caller, TaskType.DELETE_IMAGE, record, {})
 
     def _glance(self) -> Any:
-        return home(self._tools, "")
+        return image_home(self._tools, "")
 
     def _stored(self, record: Record) -> StoredImage | None:
         if not record.openstack_id:
             return None
         try:
-            cloud = home(self._tools, record.data.get("home", ""))
+            cloud = image_home(self._tools, record.data.get("home", ""))
             return cloud.images.image(record.openstack_id)
         except NotFound:
             return None

@@ -16,7 +16,8 @@ from nova_multi.domain.provisioner import MAX_LAUNCH, Provisioner
 from nova_multi.domain.publish import assign
 from nova_multi.domain.task import Task, TaskStatus, TaskType
 from nova_multi.provision import guest, publishing
-from nova_multi.provision.nouns.base import texts, work_on
+from nova_multi.provision.new_instance import NewInstance
+from nova_multi.provision.nouns.base import work_on
 from nova_multi.provision.nouns.wishes import (
     MAX_TOLD,
     Standing,
@@ -158,49 +159,33 @@ class Making(Wishes):
             )
         if asked_for := [each for each in publish if each.outside is not None]:
             assign(asked_for, publishing.taken(self._tools, environment.uuid))
-        own = dict(provisioner.variables)
-        wanted = dict(fields.get("variables") or {})
-        payload: dict[str, Any] = {
-            "environment": environment.uuid,
-            "partition": environment.scope,
-            "image": image.id,
-            "size": dataclasses.asdict(size),
-            "driver": driver.value,
-            "host_type": _text(fields.get("host_type")),
-            "node": fields.get("node"),
-            "publish": texts(publish),
-            "networks": self._networks(fields, environment),
-            "description": fields.get("description") or "",
-        }
-        goal = TaskStatus.CREATED
-        if provisioner.runs_something:
-            goal = TaskStatus.PROVISIONED
-            script = guest.script_of(provisioner)
+        wanted = NewInstance(
+            environment=environment,
+            image_id=image.id,
+            driver=driver,
+            size=size,
+            provisioner=provisioner.name,
+            script=guest.script_of(provisioner) if provisioner.runs_something else "",
+            own=dict(provisioner.variables),
+            asked=dict(fields.get("variables") or {}),
+            host_type=fields.get("host_type"),
+            node=fields.get("node"),
+            publish=publish,
+            networks=list(fields.get("networks") or ()),
+            network_ids=self._networks(fields, environment),
+            description=fields.get("description") or "",
+            tags=_tags(fields, provisioner.tag),
+            timeout=provisioner.timeout,
+        )
+        if wanted.script:
             # Refused now rather than by Nova.
-            guest.user_data(script, own | wanted, guest.new_nonce())
-            payload |= {"script": script, "variables": own, "asked_variables": wanted}
-            payload["timeout"] = provisioner.timeout
-        data = {
-            "creating": True,
-            "provisioning": goal is TaskStatus.PROVISIONED or None,
-            "description": payload["description"],
-            "memory_mb": size.memory_mb,
-            "cpus": size.cpus,
-            "disk_gb": size.disk_gb,
-            "provisioner": provisioner.name,
-            "host_type": payload["host_type"],
-            "driver": driver.value,
-            "publish": payload["publish"],
-            "networks": list(fields.get("networks") or ()),
-            "variables": wanted,
-            "tags": _tags(fields, provisioner.tag),
-            "image": image.id,
-        }
+            variables = {**wanted.own, **wanted.asked}
+            guest.user_data(wanted.script, variables, guest.new_nonce())
         return Batch(
             names=names,
-            data=data,
-            payload=payload,
-            goal=goal,
+            data=wanted.data(),
+            payload=wanted.payload(),
+            goal=wanted.goal,
             permissions=fields.get("permissions"),
             provisioner=provisioner.name,
             depends=provisioner.depends,
@@ -323,7 +308,3 @@ def _check_room(batch: Batch, needs: Mapping[str, Any]) -> None:
 def _tags(fields: Fields, own: str) -> Sequence[str]:
     """Those that were asked for, and the provisioner's own."""
     return list(dict.fromkeys([*(fields.get("tags") or ()), *filter(None, [own])]))
-
-
-def _text(value: object) -> str | None:
-    return None if value is None else str(value)

@@ -10,15 +10,15 @@ from nova_multi.cloud.image import Images
 from nova_multi.cloud.values import StoredImage
 from nova_multi.domain.driver import Driver
 from nova_multi.domain.errors import Conflict, Invalid, NotFound
-from nova_multi.domain.instance import Size, choose_size
+from nova_multi.domain.instance import Size, choose_size, fit_image
 from nova_multi.domain.names import Kind
 from nova_multi.domain.provisioner import Provisioner, in_order
 from nova_multi.provision.machines import machines
 from nova_multi.provision.nouns import provisioners
 from nova_multi.provision.nouns.base import Noun
 from nova_multi.provision.service import Caller, Fields, Scope
+from nova_multi.provision.sharing import image_home, share_image
 from nova_multi.provision.steps.dependencies import is_ready
-from nova_multi.provision.steps.image import home as image_home
 from nova_multi.provision.store import Record
 
 #: Instances of one provisioner whose addresses a script is told.
@@ -118,7 +118,7 @@ class Wishes(Noun):
         driver: Driver | None,
         prefer: Driver | None = None,
     ) -> StoredImage:
-        """The image, as Glance has it.
+        """The image, as Glance has it, for the environment to use.
 
         :param driver: what was asked for.
         :param prefer: which of several, where nothing was.
@@ -128,28 +128,47 @@ class Wishes(Noun):
             raise Invalid(
                 f"provisioner {provisioner.name} names no image", field="provisioner"
             )
+        name = provisioner.image
+        record, image = self._known_image(caller, name, environment, driver, prefer)
+        if record:
+            try:
+                share_image(self._tools, record, image, environment.openstack_id)
+            except NotFound as error:
+                raise _no_image(name) from error
+        return image
+
+    def _known_image(
+        self,
+        caller: Caller,
+        name: str,
+        environment: Record,
+        driver: Driver | None,
+        prefer: Driver | None = None,
+    ) -> tuple[Record | None, StoredImage]:
+        """An image as Glance has it, and its record if it has one; only reads.
+
+        :param driver: as for :meth:`_image`, as is the rest.
+        :raises Invalid: there is none of that name, nor with that system.
+        """
         ready = bool(environment.openstack_id) or self._tools.single
         cloud = image_home(self._tools, environment.openstack_id if ready else "")
         try:
             record = self._find.one_shared(
-                Kind.IMAGE,
-                caller,
-                provisioner.image,
-                Scope(partition=environment.scope),
-                "x",
+                Kind.IMAGE, caller, name, Scope(partition=environment.scope), "x"
             )
         except NotFound:
             record = None
         try:
             if record is None:
                 # The administrator's account sees everybody's images.
-                return _of_name_or_system(
+                hidden = self._find.hidden_images(caller, environment.scope, "x")
+                return None, _of_name_or_system(
                     cloud.images,
-                    provisioner.image,
+                    name,
                     driver,
                     prefer,
                     public_only=not ready,
-                    hidden=self._find.hidden_images(caller, environment.scope, "x"),
+                    hidden=hidden,
                 )
             if not record.openstack_id:
                 raise Conflict(
@@ -157,29 +176,9 @@ class Wishes(Noun):
                     field="provisioner",
                 )
             own = image_home(self._tools, record.data.get("home", ""))
-            image = own.images.image(record.openstack_id)
-            self._share(record, image, environment)
-            return image
+            return record, own.images.image(record.openstack_id)
         except NotFound as error:
-            raise Invalid(
-                f"there is no image {provisioner.image}", field="provisioner"
-            ) from error
-
-    def _share(self, record: Record, image: StoredImage, environment: Record) -> None:
-        """Let the environment's project use an image that was made in another one.
-
-        :raises NotFound: it was only taken up, and its owner keeps it from the project.
-        """
-        home, project_id = record.data.get("home", ""), environment.openstack_id
-        if self._tools.single or not project_id or home == project_id:
-            return
-        if image.visibility == "public":
-            return
-        if image.visibility == "shared" and not record.data.get("adopted"):
-            image_home(self._tools, home).images.share(image.id, project_id)
-        else:
-            # Better told now than by a server that fails.
-            image_home(self._tools, project_id).images.image(image.id)
+            raise _no_image(name) from error
 
     def _check_driver(self, driver: Driver) -> None:
         if self._tools.single:
@@ -208,6 +207,10 @@ class Wishes(Noun):
             )
         own = environment.data.get("network_id")
         return [ids[each] for each in wanted if ids[each] != own]
+
+
+def _no_image(name: str) -> Invalid:
+    return Invalid(f"there is no image {name}", field="provisioner")
 
 
 def _of_name_or_system(
@@ -285,17 +288,9 @@ def size_of(
         disk_mb=fields.get("disk_mb"),
         provisioner=provisioner,
     )
-    for field, amount, least, asked in (
-        ("memory", size.memory_mb, image.min_memory_mb, "memory_mb"),
-        ("hdsize", size.disk_gb, image.min_disk_gb, "disk_mb"),
-    ):
-        if amount < least and fields.get(asked) is not None:
-            unit = "MB" if field == "memory" else "GB"
-            raise Invalid(
-                f"image {image.name} needs at least {least} {unit}", field=field
-            )
-    return Size(
-        size.cpus,
-        max(size.memory_mb, image.min_memory_mb),
-        max(size.disk_gb, image.min_disk_gb),
+    return fit_image(
+        size,
+        image,
+        memory_asked=fields.get("memory_mb") is not None,
+        disk_asked=fields.get("disk_mb") is not None,
     )

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from nova_multi.domain.task import TaskType
 from nova_multi.provision.steps import (
+    apply,
+    changing,
     environment,
     host,
     image,
@@ -30,11 +32,13 @@ PROCEDURES: Mapping[TaskType, Procedure] = {
     TaskType.CREATE_ENVIRONMENT: environment.create,
     TaskType.UPDATE_ENVIRONMENT: environment.update,
     TaskType.DELETE_ENVIRONMENT: environment.delete,
+    TaskType.APPLY_ENVIRONMENT: apply.apply,
+    TaskType.DESTROY_ENVIRONMENT: apply.destroy,
     TaskType.CREATE_IMAGE: image.create,
     TaskType.DELETE_IMAGE: image.delete,
     TaskType.CREATE_INSTANCE: instance.create,
     TaskType.CLONE_INSTANCE: instance.clone,
-    TaskType.UPDATE_INSTANCE: instance.update,
+    TaskType.UPDATE_INSTANCE: changing.update,
     TaskType.DELETE_INSTANCE: removal.delete,
     TaskType.START_INSTANCE: power.start,
     TaskType.STOP_INSTANCE: power.stop,

@@ -59,6 +59,7 @@ class Work:
         something already.
     :ivar woken: whether it goes on because something was heard.
     :ivar stopping: whether the worker wants it back between two steps.
+    :ivar memory: what this owner alone remembers, to be found out again by the next.
     """
 
     def __init__(self, tools: Tools, claimed: ClaimedTask) -> None:
@@ -70,6 +71,7 @@ class Work:
         self.again = False
         self.woken = False
         self.stopping = False
+        self.memory: dict[str, Any] = {}
         progress = claimed.progress
         self.done: list[str] = list(progress.get("done", ()))
         self.begun: dict[str, str] = dict(progress.get("begun", {}))
@@ -85,6 +87,11 @@ class Work:
     def uuid(self) -> str:
         """The task's."""
         return self.task.uuid
+
+    @property
+    def claim(self) -> tuple[str, int]:
+        """With which the store sees that the task is still ours."""
+        return self.task.uuid, self.fencing
 
     @property
     def name(self) -> str:

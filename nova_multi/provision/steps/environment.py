@@ -9,7 +9,7 @@ from nova_multi.cloud.clouds import Cloud
 from nova_multi.domain.errors import Forbidden, NameTaken, NotFound
 from nova_multi.domain.names import Kind
 from nova_multi.domain.task import TaskStatus
-from nova_multi.provision import contents, limits, publishing
+from nova_multi.provision import contents, definitions, limits, publishing
 from nova_multi.provision.machines import PARTITION_KEY
 from nova_multi.provision.steps import quota
 from nova_multi.provision.steps.base import Step, Work, made, ready, take_back
@@ -32,6 +32,8 @@ def update(work: Work) -> Sequence[Step]:
         steps.append(quota.CHANGE)
     if "users" in work.payload:
         steps.append(Step("users", "environment", _change_users))
+    if "describe" in work.payload:
+        steps.append(Step("describe", "environment", _describe))
     return steps
 
 
@@ -66,6 +68,7 @@ def _nothing(work: Work) -> None:
 
 
 def _free_name(work: Work) -> None:
+    definitions.forget(work.tools.store, work.payload["record"])
     if work.tools.store.delete_record(Kind.ENVIRONMENT, work.payload["record"]):
         work.took_back(f"name {work.name}")
 
@@ -290,6 +293,12 @@ def _change_users(work: Work) -> None:
     )
 
 
+def _describe(work: Work) -> None:
+    work.tools.store.update_record(
+        Kind.ENVIRONMENT, work.payload["record"], merge=work.payload["describe"]
+    )
+
+
 # -- deleting one
 
 
@@ -379,4 +388,5 @@ def _delete_own_project(work: Work) -> None:
 
 
 def _forget(work: Work) -> None:
+    definitions.forget(work.tools.store, work.payload["record"])
     work.tools.store.delete_record(Kind.ENVIRONMENT, work.payload["record"])

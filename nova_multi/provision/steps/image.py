@@ -13,6 +13,7 @@ from nova_multi.domain.image import ImageType
 from nova_multi.domain.names import Kind
 from nova_multi.domain.task import TaskStatus
 from nova_multi.provision import fetch
+from nova_multi.provision.sharing import image_home
 from nova_multi.provision.steps.base import Step, Wait, Work, made, take_back
 from nova_multi.provision.tools import Tools
 
@@ -37,24 +38,6 @@ def delete(work: Work) -> Sequence[Step]:
     return [Step("image", "image", _delete), Step("name", "image", _forget)]
 
 
-def home(tools: Tools, project_id: str) -> Cloud:
-    """The cloud in which an image of that project is handled.
-
-    :param project_id: of a partition or an environment; empty for images of the cloud's
-        administrator, who also has those whose project is gone.
-    """
-    if tools.single or (project_id and _stands(tools, project_id)):
-        return tools.clouds.project(project_id)
-    return tools.clouds.admin()
-
-
-def _stands(tools: Tools, project_id: str) -> bool:
-    return any(
-        tools.store.list_records(kind, openstack_ids=[project_id], limit=1)
-        for kind in (Kind.ENVIRONMENT, Kind.PARTITION)
-    )
-
-
 def _nothing(work: Work) -> None:
     return
 
@@ -65,7 +48,7 @@ def _free_name(work: Work) -> None:
 
 
 def _make(work: Work) -> None:
-    payload, cloud = work.payload, home(work.tools, work.payload["home"])
+    payload, cloud = work.payload, image_home(work.tools, work.payload["home"])
     image = cloud.images.create(
         work.name,
         ImageType(payload["type"]),
@@ -77,7 +60,7 @@ def _make(work: Work) -> None:
 
 
 def _delete_made(work: Work) -> None:
-    cloud = home(work.tools, work.payload["home"])
+    cloud = image_home(work.tools, work.payload["home"])
     ids = made(work, cloud, "image", work.state.get("image_id"))
     take_back(work, "image", ids, cloud.images.delete)
 
@@ -106,7 +89,7 @@ def _turn(tools: Tools) -> Iterator[None]:
 
 
 def _fetch(work: Work) -> None:
-    cloud = home(work.tools, work.payload["home"])
+    cloud = image_home(work.tools, work.payload["home"])
     status = _status(cloud, work.state["image_id"])
     if status == "active":
         return
@@ -161,7 +144,7 @@ def _delete(work: Work) -> None:
     record = work.find_record(Kind.IMAGE)
     # One that was there before is not ours to delete.
     if record and record.openstack_id and not record.data.get("adopted"):
-        cloud = home(work.tools, record.data.get("home", ""))
+        cloud = image_home(work.tools, record.data.get("home", ""))
         cloud.images.delete(record.openstack_id)
 
 

@@ -13,11 +13,12 @@ from nova_multi.cloud import marks
 from nova_multi.cloud.clouds import Cloud
 from nova_multi.cloud.values import NewServer, Server
 from nova_multi.domain import times
+from nova_multi.domain.definition import Reference, Root
 from nova_multi.domain.errors import Conflict, DomainError, Forbidden, NotFound
 from nova_multi.domain.names import Kind
 from nova_multi.domain.publish import Publish
 from nova_multi.domain.task import TaskStatus
-from nova_multi.provision import guest, placing, poll, publishing
+from nova_multi.provision import guest, placing, poll, publishing, secret_inputs
 from nova_multi.provision.steps import children, dependencies, place, script
 from nova_multi.provision.steps.base import (
     Step,
@@ -52,11 +53,6 @@ def clone(work: Work) -> Sequence[Step]:
     return [NAME, ENVIRONMENT, SNAPSHOT, SNAPSHOT_READY, *_MAKE]
 
 
-def update(work: Work) -> Sequence[Step]:
-    """Publish other ports."""
-    return [ENVIRONMENT_OF_OLD, REPUBLISH]
-
-
 # -- the name
 
 
@@ -85,7 +81,6 @@ def _environment(work: Work) -> None:
 
 
 ENVIRONMENT = Step("environment", "instance", _environment)
-ENVIRONMENT_OF_OLD = ENVIRONMENT
 
 
 # -- the port
@@ -96,6 +91,7 @@ def _port(work: Work) -> None:
     group = work.state.get("group_id")
     networks = [work.state["network_id"], *work.payload.get("networks", ())]
     ports = []
+    addresses: list[str] = []
     for number, network_id in enumerate(networks):
         port = cloud.networks.create_port(
             work.name if not number else f"{work.name}-{number + 1}",
@@ -104,9 +100,18 @@ def _port(work: Work) -> None:
             security_groups=[group] if group else (),
         )
         ports.append(port.id)
+        if not number:
+            addresses = sorted(port.addresses, key=lambda address: ":" in address)
     work.keep(ports=ports)
     work.tools.store.update_record(
-        Kind.INSTANCE, work.payload["record"], merge={"ports": ports}
+        Kind.INSTANCE,
+        work.payload["record"],
+        merge={
+            "ports": ports,
+            # So that others need not ask for them, nor for what it was made with.
+            "addresses": addresses,
+            "flavor": work.state["flavor"],
+        },
     )
 
 
@@ -120,12 +125,13 @@ def _delete_port(work: Work) -> None:
 # -- published ports
 
 
-def _wanted(work: Work) -> list[Publish]:
+def wanted_ports(work: Work) -> list[Publish]:
+    """The ports that are to be published."""
     return [Publish.parse(text) for text in work.payload.get("publish", ())]
 
 
 def _publish(work: Work) -> None:
-    wanted = _wanted(work)
+    wanted = wanted_ports(work)
     if not wanted:
         return
     done = publishing.publish(work, work.state["ports"][0], wanted)
@@ -137,8 +143,8 @@ def _publish(work: Work) -> None:
 
 
 def _unpublish(work: Work) -> None:
-    if _wanted(work):
-        publishing.unpublish(work, work.state.get("ports", []), _wanted(work))
+    if wanted_ports(work):
+        publishing.unpublish(work, work.state.get("ports", []), wanted_ports(work))
         publishing.release_unused(work)
 
 
@@ -218,9 +224,27 @@ def _user_data(work: Work) -> bytes | None:
         **work.payload.get("variables", {}),
         **work.state.get("given", {}),
         **work.payload.get("asked_variables", {}),
+        **_with_secrets(work),
     }
     limit = script.time_limit(work)
     return guest.user_data(text, variables, work.state["nonce"], limit)
+
+
+def _with_secrets(work: Work) -> dict[str, str]:
+    """Variables with secrets in them: these are looked up when they are used, only."""
+    templates = work.payload.get("secret_variables")
+    if not templates:
+        return {}
+    kept = secret_inputs.read(work.tools.store, work.payload["environment"])
+    return {
+        name: "".join(
+            part
+            if isinstance(part, str)
+            else kept.value(Reference(Root.INPUTS, part["input"], part["attribute"]))
+            for part in parts
+        )
+        for name, parts in templates.items()
+    }
 
 
 def _delete_server(work: Work) -> None:
@@ -421,60 +445,3 @@ def _snapshot_ready(work: Work) -> None:
 
 SNAPSHOT = Step("snapshot", "snapshot of", _snapshot, _delete_snapshot)
 SNAPSHOT_READY = Step("snapshot ready", "snapshot of", _snapshot_ready)
-
-
-# -- changes
-
-
-def _republish(work: Work) -> None:
-    record = work.record(Kind.INSTANCE)
-    ports = list(record.data.get("ports", ()))
-    before = [Publish.parse(text) for text in record.data.get("published", ())]
-    wanted = _wanted(work)
-    moving = [each for each in before if any(_moves(each, to) for to in wanted)]
-    if moving:
-        # Neutron forwards a port of a guest but once.
-        publishing.unpublish(work, ports, moving)
-    kept = publishing.publish(work, ports[0], wanted) if wanted else []
-    # What has moved is gone already; the guest's port that it led to stays open.
-    leaving = [each for each in before if each not in kept and each not in moving]
-    if leaving:
-        publishing.unpublish(work, ports, leaving)
-    work.tools.store.update_record(
-        Kind.INSTANCE,
-        record.uuid,
-        merge={
-            "publish": [str(each) for each in wanted],
-            "published": [str(each) for each in kept],
-        },
-    )
-
-
-def _republish_back(work: Work) -> None:
-    record = work.find_record(Kind.INSTANCE)
-    if record is None:
-        return
-    before = [Publish.parse(text) for text in record.data.get("published", ())]
-    ports = list(record.data.get("ports", ()))
-    new = [
-        each
-        for each in _wanted(work)
-        if not any(_same_inside(each, b) and not _moves(b, each) for b in before)
-    ]
-    if new:
-        publishing.unpublish(work, ports, new)
-    if before:
-        publishing.publish(work, ports[0], before)
-    publishing.release_unused(work)
-
-
-def _same_inside(one: Publish, other: Publish) -> bool:
-    return (one.inside, one.protocol) == (other.inside, other.protocol)
-
-
-def _moves(before: Publish, wanted: Publish) -> bool:
-    """Whether a port of the guest is to be had at another port of the address."""
-    return _same_inside(before, wanted) and wanted.outside not in (None, before.outside)
-
-
-REPUBLISH = Step("publish", "published ports of instance", _republish, _republish_back)

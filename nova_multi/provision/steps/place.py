@@ -52,7 +52,7 @@ def _flavor(work: Work) -> None:
         found = work.tools.clouds.admin().flavors.find_or_make(
             *wanted, host_type=host_type, driver=driver
         )
-    work.keep(flavor_id=found.id)
+    work.keep(flavor_id=found.id, flavor=[found.cpus, found.memory_mb, found.disk_gb])
 
 
 PLACE = Step("place", "instance", _place)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import sqlalchemy as sa
 
@@ -17,6 +17,9 @@ from nova_multi.domain.task import Task, TaskStatus, TaskType
 from nova_multi.provision.store import leases, records, signatures, tasks
 from nova_multi.provision.store.database import Clock, Database, retried
 from nova_multi.provision.store.values import ClaimedTask, Record
+
+#: UUID of a task and the fencing number of its owner's claim.
+Claim: TypeAlias = tuple[str, int]
 
 
 class Store:
@@ -78,14 +81,19 @@ class Store:
         self,
         new_records: Sequence[Record],
         work: Sequence[tuple[Task, Mapping[str, Any]]],
+        *,
+        owner: Claim | None = None,
     ) -> None:
         """Take names and accept the work on them: all of it, or nothing.
 
         :param work: tasks, each with its payload as for :meth:`add_task`.
+        :param owner: the task that this is a part of, and the number of its claim.
         :raises NameTaken: a record's scope has one of that kind and name.
         :raises Conflict: there is a record or task with that uuid.
+        :raises Fenced: the owner's task is somebody else's.
         """
         with self._database.write() as connection:
+            _check_claim(connection, owner)
             due = self._database.now(connection)
             for record in new_records:
                 records.add(connection, record)
@@ -100,6 +108,8 @@ class Store:
         expected: Iterable[str],
         task: Task,
         payload: Mapping[str, Any],
+        *,
+        owner: Claim | None = None,
     ) -> None:
         """Mark a record and accept the work on it: both, or nothing.
 
@@ -107,11 +117,14 @@ class Store:
         :param merge: as for :meth:`update_record`.
         :param expected: entries of its data that nobody may have changed since.
         :param payload: as for :meth:`add_task`.
+        :param owner: as for :meth:`accept`.
         :raises NotFound: the record is gone.
         :raises Conflict: somebody has, or there is a task with that uuid.
+        :raises Fenced: the owner's task is somebody else's.
         """
         as_read = {key: record.data.get(key) for key in expected}
         with self._database.write() as connection:
+            _check_claim(connection, owner)
             at = self._clock()
             records.update(connection, record.kind, record.uuid, at, {}, merge, as_read)
             tasks.add(connection, task, payload, (), self._database.now(connection))
@@ -166,6 +179,14 @@ class Store:
                 if len(found) == limit or not ids:
                     return found
                 before = ids[-1]
+
+    def ends(self, uuids: Iterable[str]) -> dict[str, bool | None]:
+        """Those of these tasks that have ended, and whether well.
+
+        None for one that is forgotten, which only one that has ended can be.
+        """
+        with self._database.read() as connection:
+            return tasks.ends(connection, uuids)
 
     @retried
     def advance(
@@ -458,3 +479,14 @@ class Store:
     def _after(self, connection: sa.Connection, seconds: float) -> datetime.datetime:
         now = self._database.now(connection)
         return now + datetime.timedelta(seconds=seconds)
+
+
+def _check_claim(connection: sa.Connection, claim: Claim | None) -> None:
+    """See that a claim holds until this transaction ends.
+
+    :raises Fenced: it doesn't.
+    """
+    if claim is not None:
+        uuid, fencing = claim
+        task_id = tasks.row_id(connection, uuid, lock=True)
+        leases.check_owner(connection, task_id, fencing)

@@ -31,6 +31,8 @@ LOG_CUT = "\n[the log is longer than is kept; the rest is left out]\n"
 #: Characters of a message in a task's history.
 MAX_MESSAGE = 4000
 _MAX_REQUEST_ID = 255
+#: UUIDs in one query: SQLite takes some 30,000 values, MariaDB's parser gets slow.
+_AT_ONCE = 1000
 
 _tasks = tables.tasks.c
 
@@ -173,6 +175,25 @@ def _task(row: Mapping[str, Any], history: Iterable[tuple[str, Any, str]]) -> Ta
     fields["goal"] = TaskStatus(fields["goal"])
     changes = [StatusChange(TaskStatus(word), at, text) for word, at, text in history]
     return Task(**fields, history=in_order(changes))
+
+
+def ends(connection: sa.Connection, uuids: Iterable[str]) -> dict[str, bool | None]:
+    """Those of these tasks that have ended, and whether they reached their goal.
+
+    None for one that is forgotten, which only one that has ended can be.
+    """
+    wanted = list(uuids)
+    found: dict[str, bool | None] = dict.fromkeys(wanted)
+    for start in range(0, len(wanted), _AT_ONCE):
+        query = sa.select(_tasks.uuid, _tasks.status, _tasks.goal).where(
+            _tasks.uuid.in_(wanted[start : start + _AT_ONCE])
+        )
+        for uuid, status, goal in connection.execute(query):
+            if status == goal or TaskStatus(status).is_final:
+                found[uuid] = status == goal
+            else:
+                del found[uuid]
+    return found
 
 
 def page(

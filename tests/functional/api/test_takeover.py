@@ -43,6 +43,16 @@ ACTS: dict[str, tuple[str, str, Any]] = {
     "delete environment": ("DELETE", "/v1/environments/empty", None),
     "create partition": ("POST", "/v1/partitions", {"name": "other_co"}),
     "delete partition": ("DELETE", "/v1/partitions/empty_co", None),
+    "apply": (
+        "POST",
+        "/v1/environments/dev/apply",
+        {
+            "definition": {
+                "name": "dev",
+                "instances": {"app": {"image": "debian"}},
+            }
+        },
+    ),
     "add host": ("PUT", "/v1/partitions/empty_co/host/node2", None),
 }
 

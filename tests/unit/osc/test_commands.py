@@ -53,6 +53,7 @@ def test_every_command_is_an_entry_point() -> None:
     from osc_lib.command import command
 
     from nova_multi.osc.v1 import (
+        definition,
         environment,
         file,
         host,
@@ -66,6 +67,7 @@ def test_every_command_is_an_entry_point() -> None:
 
     named = set(entry_points().values())
     modules = (environment, file, host, image, instance, partition, provisioner)
+    modules = (*modules, definition)
     for module in (*modules, task, user):
         for thing in vars(module).values():
             if isinstance(thing, type) and issubclass(thing, command.Command):

@@ -383,6 +383,9 @@ def test_every_type_of_task_is_tested():
         TaskType.DELETE_IMAGE,
         TaskType.REMOVE_HOST,
         TaskType.UPDATE_ENVIRONMENT,
+        # In test_apply.
+        TaskType.APPLY_ENVIRONMENT,
+        TaskType.DESTROY_ENVIRONMENT,
     }
     assert tested == set(PROCEDURES)
 

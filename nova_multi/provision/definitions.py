@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Definitions of environments as they are kept, with what was found of their names."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from nova_multi.domain.driver import Driver
+from nova_multi.domain.errors import Conflict, DomainError, Invalid
+from nova_multi.domain.plan import Facts, ImageFacts
+from nova_multi.domain.provisioner import Provisioner
+from nova_multi.provision import secret_inputs
+from nova_multi.provision.store import Record, Store
+
+#: Kind of the records that keep one; their scope is the environment.
+KIND = "definition"
+NAME = "definition"
+#: Key of an environment's record: UUIDs of the tasks that apply or destroy, in turn.
+QUEUE = "applying"
+
+_DEFINITION, _ADDRESS = "definition", "had_address"
+
+
+def find(store: Store, environment: str) -> Record | None:
+    """The record that keeps an environment's definition.
+
+    :param environment: UUID of the environment's record.
+    """
+    found = store.list_records(KIND, scope=environment, name=NAME)
+    return found[0] if found else None
+
+
+def data(definition: Mapping[str, Any], had_address: bool) -> dict[str, Any]:
+    """Data of such a record.
+
+    :param definition: as :func:`nova_multi.spec.dump` gives it; no secrets.
+    :param had_address: whether the environment had a publishing address before.
+    """
+    return {_DEFINITION: dict(definition), _ADDRESS: had_address}
+
+
+def of(record: Record) -> Mapping[str, Any]:
+    """The definition in a record, as :func:`nova_multi.spec.load_dict` takes it."""
+    found: Mapping[str, Any] = record.data[_DEFINITION]
+    return found
+
+
+def had_address(store: Store, environment: Record) -> bool:
+    """Whether an environment had a publishing address before its first definition."""
+    record = find(store, environment.uuid)
+    return record is None or bool(record.data.get(_ADDRESS))
+
+
+def forget(store: Store, environment: str) -> None:
+    """Keep nothing of an environment's definition, nor of its secrets.
+
+    :param environment: UUID of its record.
+    """
+    record = find(store, environment)
+    if record:
+        store.delete_record(KIND, record.uuid)
+    secret_inputs.forget(store, environment)
+
+
+def written(facts: Facts) -> dict[str, Any]:
+    """Facts as JSON takes them."""
+    images = []
+    for (name, driver), found in facts.images.items():
+        if isinstance(found, DomainError):
+            what = {
+                "error": found.message,
+                "code": found.code,
+                "is_conflict": isinstance(found, Conflict),
+            }
+        else:
+            what = dataclasses.asdict(found)
+        images.append([name, driver, what])
+    provisioners = {
+        name: {
+            key: value
+            for key in _PROVISIONER
+            if (value := getattr(each, key)) not in (None, "", (), {})
+        }
+        for name, each in facts.provisioners.items()
+    }
+    return {
+        "images": images,
+        "provisioners": provisioners,
+        "secrets": dict(facts.secrets),
+    }
+
+
+def facts_of(written: Mapping[str, Any]) -> Facts:
+    """Facts as they were before :func:`written`."""
+    return Facts(
+        images={
+            (name, Driver(driver) if driver else None): _image(found)
+            for name, driver, found in written["images"]
+        },
+        provisioners={
+            name: _provisioner(found) for name, found in written["provisioners"].items()
+        },
+        secrets=dict(written["secrets"]),
+    )
+
+
+_PROVISIONER = (
+    "uuid",
+    "name",
+    "memory_mb",
+    "cpus",
+    "hdsize_gb",
+    "image",
+    "driver",
+    "builder",
+    "ref",
+    "script",
+    "executor",
+    "tag",
+    "depends",
+    "variables",
+)
+
+
+def _provisioner(found: Mapping[str, Any]) -> Provisioner:
+    fields = {**found, "depends": tuple(found.get("depends", ()))}
+    if fields.get("driver"):
+        fields["driver"] = Driver(fields["driver"])
+    return Provisioner(**fields)
+
+
+def _image(found: Mapping[str, Any]) -> ImageFacts | DomainError:
+    if "error" in found:
+        kind = Conflict if found["is_conflict"] else Invalid
+        return kind(found["error"], field="image", code=found["code"])
+    fields = dict(found)
+    if fields["driver"]:
+        fields["driver"] = Driver(fields["driver"])
+    return ImageFacts(**fields)

@@ -1,0 +1,274 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a definition that was sent means, for who has sent it; and keeping it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+from nova_multi import spec
+from nova_multi.domain.definition import Definition
+from nova_multi.domain.errors import (
+    Conflict,
+    DomainError,
+    Forbidden,
+    Invalid,
+    NotFound,
+)
+from nova_multi.domain.instance import choose_driver
+from nova_multi.domain.names import Kind, check_name
+from nova_multi.domain.partition import Limits
+from nova_multi.domain.plan import Facts, ImageFacts, ImageKey
+from nova_multi.provision import definitions, limits, publishing, secret_inputs
+from nova_multi.provision.nouns.base import limited_by_cloud
+from nova_multi.provision.nouns.users import Users
+from nova_multi.provision.nouns.wishes import Wishes, driver_of
+from nova_multi.provision.recipes import image_key
+from nova_multi.provision.secret_inputs import Secrets
+from nova_multi.provision.service import Caller, Fields, Scope
+from nova_multi.provision.sharing import share_image
+from nova_multi.provision.store import Record
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Wanted:
+    """What was asked for, with what was found of it.
+
+    :ivar environment: None if there is none yet.
+    """
+
+    definition: Definition
+    partition: Record
+    environment: Record | None
+    facts: Facts
+    secrets: Secrets
+
+
+class Wanting(Wishes):
+    """Finds what a definition names, without a change; keeps definitions."""
+
+    def _named_environment(
+        self, caller: Caller, name: str, fields: Fields, scope: Scope
+    ) -> Record | None:
+        """The environment; None if there is none, and a definition to make it by."""
+        partition = fields.get("definition", {}).get("partition") or scope.partition
+        try:
+            return self._find.environment(caller, name, Scope(partition=partition))
+        except NotFound:
+            if "definition" not in fields:
+                raise
+            return None
+
+    def _wanted(
+        self,
+        caller: Caller,
+        fields: Fields,
+        scope: Scope,
+        environment: Record | None = None,
+    ) -> Wanted:
+        """A definition with all that it names; only reads."""
+        given = fields.get("values") or {}
+        definition = spec.load_dict(fields["definition"], values=given)
+        if definition.users is not None and not (
+            self._tools.single or self._find.is_admin(caller)
+        ):
+            # Else anybody could find out who there is.
+            raise Forbidden(
+                "only an administrator names the users of an environment",
+                field="users",
+            )
+        if environment is None:
+            fields = {**fields, "definition": {"partition": definition.partition}}
+            environment = self._named_environment(
+                caller, definition.name, fields, scope
+            )
+        if environment is not None:
+            partition = self._store.record(Kind.PARTITION, environment.scope)
+            kept = secret_inputs.read(self._store, environment.uuid)
+            where = environment
+        else:
+            partition = self._partition(caller, definition, scope)
+            check_name(Kind.ENVIRONMENT, definition.name)
+            kept = Secrets()
+            where = self._new(
+                Kind.ENVIRONMENT, definition.name, caller, scope=partition.uuid, data={}
+            )
+        if definition.partition not in ("", partition.name, partition.uuid):
+            raise Invalid(
+                f"environment {definition.name} is in partition {partition.name}",
+                field="partition",
+            )
+        values = spec.input_values(definition, given, kept.kept.keys())
+        secrets = kept.with_values(definition, values)
+        facts = self._facts(caller, definition, where, secrets)
+        return Wanted(definition, partition, environment, facts, secrets)
+
+    def _partition(
+        self, caller: Caller, definition: Definition, scope: Scope
+    ) -> Record:
+        """Where an environment that isn't there yet is to be."""
+        name = definition.partition or scope.partition
+        found = (
+            self._find.partition(caller, name)
+            if name
+            else self._find.home(caller, Scope())[0]
+        )
+        if found is None:
+            raise Invalid("the partition is missing", field="partition")
+        if found.data.get("state") == "deleting":
+            raise Conflict(f"partition {found.name} is being deleted")
+        return found
+
+    def _facts(
+        self,
+        caller: Caller,
+        definition: Definition,
+        environment: Record,
+        secrets: Secrets,
+    ) -> Facts:
+        """What the names in a definition stand for, for this caller."""
+        provisioners = {}
+        for part, instance in definition.instances.items():
+            name = instance.provisioner
+            if name and name not in definition.provisioners:
+                if name in provisioners:
+                    continue
+                try:
+                    provisioners[name] = self._provisioner(caller, name, environment)
+                except NotFound as error:
+                    raise Invalid(
+                        f"{part}: there is no provisioner {name}",
+                        field=f"instances.{part}.provisioner",
+                    ) from error
+        facts = Facts(provisioners=provisioners, secrets=secrets.versions)
+        keys = {image_key(definition, facts, part) for part in definition.instances}
+        images = {
+            key: self._image_facts(caller, key, environment) for key in keys if key[0]
+        }
+        return dataclasses.replace(facts, images=images)
+
+    def _image_facts(
+        self, caller: Caller, key: ImageKey, environment: Record
+    ) -> ImageFacts | DomainError:
+        name, asked = key
+        try:
+            record, image = self._known_image(caller, name, environment, asked)
+            project = environment.openstack_id
+            if record:
+                share_image(self._tools, record, image, project, only_look=True)
+            self._check_driver(choose_driver(asked, None, driver_of(image)))
+        except NotFound:
+            return Invalid(f"there is no image {name}", field="image")
+        except (Invalid, Conflict) as error:
+            return error
+        return ImageFacts(
+            image.id,
+            image.name,
+            driver_of(image),
+            image.min_memory_mb,
+            image.min_disk_gb,
+            record.uuid if record else "",
+        )
+
+    # -- keeping
+
+    def _keep_definition(
+        self, caller: Caller, environment: Record, wanted: Wanted
+    ) -> None:
+        """Keep a definition and its secrets in place of what was kept."""
+        before = definitions.find(self._store, environment.uuid)
+        address = publishing.address_record(self._tools, environment.uuid)
+        new = self._definition_record(caller, environment, wanted, address is not None)
+        if before is None:
+            self._store.add_record(new)
+        else:
+            data = {**before.data, "definition": new.data["definition"]}
+            self._store.update_record(definitions.KIND, before.uuid, data=data)
+        secret_inputs.write(
+            self._store,
+            self._secrets_record(caller, environment, wanted),
+            wanted.secrets,
+        )
+
+    def _definition_record(
+        self, caller: Caller, environment: Record, wanted: Wanted, had_address: bool
+    ) -> Record:
+        return self._new(
+            definitions.KIND,
+            definitions.NAME,
+            caller,
+            scope=environment.uuid,
+            data=definitions.data(spec.dump(wanted.definition), had_address),
+        )
+
+    def _secrets_record(
+        self, caller: Caller, environment: Record, wanted: Wanted
+    ) -> Record:
+        return self._new(
+            secret_inputs.KIND,
+            secret_inputs.NAME,
+            caller,
+            scope=environment.uuid,
+            data=wanted.secrets.kept,
+        )
+
+    # -- environments
+
+    def _new_environment(
+        self, caller: Caller, fields: Fields, partition: Record
+    ) -> tuple[Record, dict[str, Any]]:
+        """The record of a new environment, and what its task has to know.
+
+        :raises Forbidden: the caller works in one environment of the partition only.
+        :raises Conflict: its limits don't fit, or the partition is being deleted.
+        """
+        if not (
+            self._find.is_admin(caller) or caller.project_id == partition.openstack_id
+        ):
+            # Who works in one environment is not to help himself to more quotas.
+            raise Forbidden(
+                f"your token is not for the project of partition {partition.name}",
+                field="partition",
+            )
+        if partition.data.get("state") == "deleting":
+            raise Conflict(f"partition {partition.name} is being deleted")
+        users = tuple(fields.get("users") or ())
+        user_ids = self._user_ids(users)
+        if fields.get("limits") and self._tools.single:
+            raise limited_by_cloud()
+        wanted = fields.get("limits") or Limits()
+        limits.check(self._store, partition, of_environments={"": wanted})
+        data = {
+            "state": "creating",
+            "description": fields.get("description") or "",
+            "users": list(users),
+            "user_ids": user_ids,
+            "schedule": dict(fields.get("schedule") or {}),
+            limits.KEY: limits.written(wanted),
+        }
+        record = self._new(
+            Kind.ENVIRONMENT,
+            fields["name"],
+            caller,
+            scope=partition.uuid,
+            data=data,
+            task_uuid=self._tools.new_uuid(),
+        )
+        payload = {
+            "partition": partition.uuid,
+            "environment": record.uuid,
+            "description": data["description"],
+            "user_ids": user_ids,
+            limits.KEY: data[limits.KEY],
+        }
+        return record, payload
+
+    def _user_ids(self, logins: Sequence[str]) -> Sequence[str]:
+        """Keystone's ids of users.
+
+        :raises Invalid: one is unknown.
+        """
+        if not logins or self._tools.single:
+            return []
+        return Users(self._tools).ids(logins)

@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What stands in an environment: our own records, and what Nova says of them.
+
+It costs one list of servers, however many there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from nova_multi.cloud.values import Server
+from nova_multi.domain.driver import Driver
+from nova_multi.domain.host import HostType
+from nova_multi.domain.instance import Size
+from nova_multi.domain.names import Kind
+from nova_multi.domain.plan import (
+    Condition,
+    Present,
+    PresentEnvironment,
+    PresentInstance,
+)
+from nova_multi.domain.publish import Publish
+from nova_multi.provision import publishing
+from nova_multi.provision.store import Record
+from nova_multi.provision.tools import Tools
+
+#: Keys of an instance's record that a definition has made: see
+#: :class:`nova_multi.domain.plan.PresentInstance`.
+PART, INDEX, WORDS, TOLD, NEEDS = "part", "index", "words", "told", "needs"
+#: The image as the definition calls it; ``image`` is its id.
+IMAGE_NAME = "image_name"
+#: Key of an environment's record: an apply has made it.
+MADE = "made"
+
+
+def read(tools: Tools, environment: Record | None) -> Present:
+    """All that there is in an environment; one that is only just made isn't there yet.
+
+    :raises Unavailable: Nova does not answer.
+    """
+    if environment is None:
+        return Present()
+    coming = environment.data.get("state") == "creating"
+    there = None if coming else environment
+    records = tools.store.list_records(Kind.INSTANCE, scope=environment.uuid)
+    makers = {each.task_uuid for each in records if each.data.get("creating")}
+    makers |= {each.task_uuid for each in records if each.data.get("provisioning")}
+    makers |= {each.data["deleting"] for each in records if each.data.get("deleting")}
+    going_on = makers - tools.store.ends(makers).keys()
+    servers = _servers(tools, environment) if records else {}
+    suffixes = sorted(tools.settings.suffixes.values(), key=len, reverse=True)
+    instances = []
+    for record in records:
+        server = servers.get(record.openstack_id)
+        host = (server.host or "") if server else ""
+        for suffix in suffixes:
+            host = host.removesuffix(suffix)
+        condition = _condition(record, server, going_on)
+        instances.append(instance(record, condition, _changed(record, server), host))
+    described = describe(tools, there) if there else None
+    return Present(described, tuple(instances))
+
+
+def describe(tools: Tools, environment: Record) -> PresentEnvironment:
+    """An environment by its records alone."""
+    address = publishing.address_record(tools, environment.uuid)
+    partition = tools.store.record(Kind.PARTITION, environment.scope)
+    data = environment.data
+    return PresentEnvironment(
+        name=environment.name,
+        partition=partition.name,
+        description=data.get("description", ""),
+        users=tuple(data.get("users", ())),
+        publish_address=address.data.get("address", "") if address else "",
+        made=bool(data.get(MADE)),
+    )
+
+
+def instance(
+    record: Record,
+    condition: Condition = Condition.STANDING,
+    actual: Size | None = None,
+    host: str = "",
+) -> PresentInstance:
+    """An instance by its record."""
+    data = record.data
+    driver, kind = data.get("driver"), data.get("host_type")
+    amounts = (data.get(key, 0) for key in ("cpus", "memory_mb", "disk_gb"))
+    return PresentInstance(
+        uuid=record.uuid,
+        name=record.name,
+        part=data.get(PART, ""),
+        index=data.get(INDEX, 0),
+        condition=condition,
+        words=data.get(WORDS, {}),
+        image=data.get(IMAGE_NAME, ""),
+        driver=Driver(driver) if driver else None,
+        size=Size(*amounts),
+        actual=actual,
+        host_type=HostType(kind) if kind else None,
+        provisioner=data.get("provisioner", ""),
+        description=data.get("description") or "",
+        tags=tuple(data.get("tags", ())),
+        publish=tuple(map(Publish.parse, data.get("publish", ()))),
+        published=tuple(
+            map(Publish.parse, data.get("published") or data.get("publish", ()))
+        ),
+        told=data.get(TOLD, {}),
+        needs=tuple(data.get(NEEDS, ())),
+        addresses=tuple(data.get("addresses", ())),
+        host=host,
+    )
+
+
+def _servers(tools: Tools, environment: Record) -> Mapping[str, Server]:
+    if tools.single:
+        found = tools.clouds.project("").servers.servers()
+    elif environment.openstack_id:
+        projects = {environment.openstack_id}
+        # Nova tells the host to administrators only.
+        found = tools.clouds.admin().servers.servers(project_ids=projects)
+    else:
+        return {}
+    return {server.id: server for server in found}
+
+
+def _condition(record: Record, server: Server | None, going_on: set[str]) -> Condition:
+    data = record.data
+    if data.get("deleting") in going_on:
+        return Condition.GONE
+    if record.task_uuid in going_on:
+        return Condition.STANDING
+    marks = ("creating", "provisioning", "failed")
+    if not record.openstack_id or any(map(data.get, marks)):
+        return Condition.FAILED
+    if server is None or server.status == "DELETED":
+        return Condition.GONE
+    return Condition.BROKEN if server.status == "ERROR" else Condition.STANDING
+
+
+def _changed(record: Record, server: Server | None) -> Size | None:
+    """The size that a server has, if it isn't the one that it was made with.
+
+    A cloud that lets us make no flavors may have given it a larger one.
+    """
+    data = record.data
+    made = data.get("flavor")
+    if server is None or not made or data.get("creating"):
+        return None
+    flavor = server.flavor
+    actual = Size(flavor.cpus, flavor.memory_mb, flavor.disk_gb)
+    return None if actual == Size(*made) else actual

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a definition may say and an apply can't do yet. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from nova_multi.domain.definition import Definition, Reference, Root
+from nova_multi.domain.errors import Invalid, Unsupported
+from nova_multi.domain.plan import Facts
+
+
+def check(definition: Definition, facts: Facts) -> None:
+    """See that everything in a definition can be made.
+
+    :raises Unsupported: something is to come; all of that is told.
+    :raises Invalid: an instance refers to one of which there is to be none.
+    """
+    found = list(_to_come(definition, facts))
+    if found:
+        raise Unsupported(
+            "; ".join(each.message for each in found),
+            field=found[0].field,
+            details=[each.as_detail() for each in found],
+        )
+    wrong = list(_to_nothing(definition))
+    if wrong:
+        raise Invalid.together(wrong)
+
+
+def _to_come(definition: Definition, facts: Facts) -> Iterator[Unsupported]:
+    for section in ("schedule", "networks", "images"):
+        if getattr(definition, section):
+            yield Unsupported(
+                f"section {section} of a definition is not there yet", field=section
+            )
+    in_use = {each.provisioner for each in definition.instances.values() if each.count}
+    for name, instance in definition.instances.items():
+        if instance.networks:
+            yield Unsupported(
+                f"{name}: networks beside the environment's own are not there yet",
+                field=f"instances.{name}.networks",
+            )
+        known = definition.provisioners.get(
+            instance.provisioner
+        ) or facts.provisioners.get(instance.provisioner)
+        for needed in known.depends if known else ():
+            if needed not in in_use:
+                yield Unsupported(
+                    f"{name}: its provisioner {instance.provisioner} depends on"
+                    f" {needed}, of which the definition makes none",
+                    field=f"instances.{name}.provisioner",
+                )
+    for where, reference in _references(definition):
+        if reference.attribute == "outputs":
+            yield Unsupported(
+                f"{reference}: outputs of instances are not there yet", field=where
+            )
+
+
+def _to_nothing(definition: Definition) -> Iterator[Invalid]:
+    """References to instances that a definition makes none of, or not so many."""
+    for where, reference in _references(definition):
+        if reference.root is not Root.INSTANCES:
+            continue
+        target = definition.instances.get(reference.name)
+        count = target.count if target else 0
+        if (reference.index or 0) >= count and not where.startswith("outputs"):
+            told = f"{reference}: the definition makes {count} of {reference.name}"
+            yield Invalid(told, field=where)
+
+
+def _references(definition: Definition) -> Iterator[tuple[str, Reference]]:
+    """Every reference, with where it stands."""
+    templates = [
+        (f"{section}.{each.name}.variables.{key}", template)
+        for section in ("provisioners", "instances")
+        for each in getattr(definition, section).values()
+        for key, template in each.variables.items()
+    ]
+    templates += [(f"outputs.{key}", each) for key, each in definition.outputs.items()]
+    for where, template in templates:
+        yield from ((where, reference) for reference in template.references)

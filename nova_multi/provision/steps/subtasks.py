@@ -1,0 +1,370 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tasks that the steps of a plan become: the usual ones for instances.
+
+A sub-task's UUID is made of its parent's and the step's: whoever takes the parent over
+finds what was begun, and nothing is begun twice.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from nova_multi import spec
+from nova_multi.domain.errors import Conflict, NotFound
+from nova_multi.domain.names import Kind
+from nova_multi.domain.plan import Action, Difference, PlanStep
+from nova_multi.domain.task import Task, TaskStatus, TaskType
+from nova_multi.provision import definitions, presence, sharing
+from nova_multi.provision.new_instance import NewInstance
+from nova_multi.provision.recipes import Recipe, recipes
+from nova_multi.provision.references import (
+    written as text_of,
+)
+from nova_multi.provision.steps.base import Work
+from nova_multi.provision.steps.filling import Filler
+from nova_multi.provision.store import Record
+
+_PHASES: dict[Action, tuple[Action, ...]] = {
+    Action.REPLACE: (Action.DELETE, Action.CREATE),
+}
+_TYPES = {
+    (Kind.INSTANCE, Action.CREATE): TaskType.CREATE_INSTANCE,
+    (Kind.INSTANCE, Action.UPDATE): TaskType.UPDATE_INSTANCE,
+    (Kind.INSTANCE, Action.DELETE): TaskType.DELETE_INSTANCE,
+    (Kind.ENVIRONMENT, Action.UPDATE): TaskType.UPDATE_ENVIRONMENT,
+    (Kind.ENVIRONMENT, Action.DELETE): TaskType.DELETE_ENVIRONMENT,
+}
+
+
+def written(step: PlanStep) -> list[Any]:
+    """A step as JSON takes it, in few words: there may be thousands."""
+    return [
+        step.action,
+        step.kind,
+        step.name,
+        step.group,
+        step.part,
+        step.index,
+        step.record,
+        [each.field for each in step.differences if each.in_place],
+        list(step.needs),
+    ]
+
+
+def read(found: list[Any]) -> PlanStep:
+    """A step as it was before :func:`written`, as far as it matters to its task."""
+    action, kind, name, group, part, index, record, fields, needs = found
+    return PlanStep(
+        Action(action),
+        Kind(kind),
+        name,
+        group,
+        part,
+        index,
+        record,
+        tuple(Difference(field, in_place=True) for field in fields),
+        tuple(needs),
+    )
+
+
+class Maker:
+    """Makes the tasks of a plan's steps (:class:`scheduling.Tasks`)."""
+
+    def __init__(self, work: Work, steps: Iterable[PlanStep]) -> None:
+        self._work = work
+        self._store = work.tools.store
+        self._known: set[str] = set()
+        if work.again:
+            every = [
+                self._uuid(step, action) for step in steps for action in _phases(step)
+            ]
+            ends = self._store.ends(every)
+            self._known = {each for each in every if ends.get(each, True) is not None}
+        self._recipes: dict[str, Recipe] = {}
+        if "definition" in work.payload:
+            definition = spec.load_dict(work.payload["definition"])
+            facts = definitions.facts_of(work.payload["facts"])
+            self._recipes = recipes(definition, facts)
+        self._filler = Filler(work)
+        self._shared: set[str] = set()
+
+    # -- what a schedule asks
+
+    def phases(self, step: PlanStep) -> int:
+        """How many tasks a step takes."""
+        return len(_phases(step))
+
+    def begin(self, step: PlanStep, phase: int) -> str | None:
+        """Begin a phase of a step."""
+        action = _phases(step)[phase]
+        task_uuid = self._uuid(step, action)
+        if task_uuid in self._known:
+            return task_uuid
+        match step.kind, action:
+            case Kind.ENVIRONMENT, Action.CREATE:
+                return str(self._work.payload["environment_task"])
+            case Kind.ENVIRONMENT, Action.UPDATE:
+                return self._change_environment(step, task_uuid)
+            case Kind.ENVIRONMENT, Action.DELETE:
+                return self._delete_environment(task_uuid)
+            case _, Action.CREATE:
+                return self._create(step, task_uuid)
+            case _, Action.UPDATE:
+                return self._change(step, task_uuid)
+            case _:
+                return self._delete(step, task_uuid)
+
+    def _uuid(self, step: PlanStep, action: Action) -> str:
+        """Of the task of a phase."""
+        name = f"{action} {step.kind} {step.part} {step.index}"
+        return str(uuid.uuid5(uuid.UUID(self._work.uuid), name))
+
+    def ends(self, uuids: Iterable[str]) -> Mapping[str, bool]:
+        """Those of these tasks that have ended; who forgot one has seen its end."""
+        found = self._store.ends(uuids)
+        return {each: well is not False for each, well in found.items()}
+
+    def why(self, uuid: str) -> str:
+        """What a task that has failed says."""
+        return why(self._work, uuid)
+
+    # -- making
+
+    def _create(self, step: PlanStep, task_uuid: str) -> str:
+        work, recipe = self._work, self._recipes[step.part]
+        environment = work.record(Kind.ENVIRONMENT)
+        if recipe.problem or recipe.driver is None or recipe.size is None:
+            raise recipe.problem or Conflict(f"{step.name} can't be made")
+        values = self._filler.fill(recipe, environment)
+        self._share(recipe, environment)
+        new = NewInstance(
+            environment=environment,
+            image_id=recipe.image_id,
+            driver=recipe.driver,
+            size=recipe.size,
+            provisioner=recipe.provisioner,
+            script=recipe.script,
+            own=values.own,
+            asked=values.asked,
+            shown={name: text_of(each) for name, each in recipe.asked.items()},
+            host_type=recipe.host_type,
+            publish=recipe.publish,
+            description=recipe.description,
+            tags=recipe.tags,
+        )
+        record_uuid = str(uuid.uuid5(uuid.UUID(task_uuid), "record"))
+        now = work.tools.clock()
+        record = Record(
+            kind=Kind.INSTANCE,
+            uuid=record_uuid,
+            name=step.name,
+            created=now,
+            modified=now,
+            scope=environment.uuid,
+            project_id=environment.openstack_id,
+            data={
+                **new.data(),
+                presence.PART: recipe.part,
+                presence.INDEX: step.index,
+                presence.WORDS: recipe.words,
+                presence.IMAGE_NAME: recipe.image,
+                presence.TOLD: values.told,
+                presence.NEEDS: list(recipe.needs),
+            },
+            owner_id=work.task.user_id,
+            task_uuid=task_uuid,
+        )
+        payload = {
+            "record": record.uuid,
+            "name": step.name,
+            **new.payload(),
+            **({"needs": values.needs} if values.needs else {}),
+            **({"secret_variables": values.secret} if values.secret else {}),
+            **({"timeout": recipe.timeout} if recipe.timeout else {}),
+        }
+        task = self._task(step, Action.CREATE, task_uuid, record, goal=new.goal)
+        try:
+            self._store.accept([record], [(task, payload)], owner=work.claim)
+        except Conflict as error:
+            # Begun by a former owner, who did not live to know it.
+            if not self._is_there(record_uuid, task_uuid):
+                raise error
+            return task_uuid
+        return self._accepted(task, record)
+
+    def _is_there(self, record_uuid: str, task_uuid: str) -> bool:
+        try:
+            self._store.task(task_uuid, log=False)
+        except NotFound:
+            return self._work.find_record(Kind.INSTANCE, record_uuid) is not None
+        return True
+
+    def _share(self, recipe: Recipe, environment: Record) -> None:
+        """Let the project use the image, if it is another project's."""
+        if recipe.image_record and recipe.image_record not in self._shared:
+            record = self._work.find_record(Kind.IMAGE, recipe.image_record)
+            if record is None:
+                raise Conflict(f"image {recipe.image} is gone")
+            home = sharing.image_home(self._work.tools, record.data.get("home", ""))
+            image = home.images.image(record.openstack_id)
+            sharing.share_image(
+                self._work.tools, record, image, environment.openstack_id
+            )
+            self._shared.add(recipe.image_record)
+
+    # -- changing
+
+    def _change(self, step: PlanStep, task_uuid: str) -> str:
+        recipe = self._recipes[step.part]
+        record = self._work.record(Kind.INSTANCE, step.record)
+        fields = {each.field for each in step.differences}
+        words = {
+            "name": step.name,
+            "description": recipe.description,
+            "tags": list(recipe.tags),
+            "provisioner": recipe.provisioner,
+        }
+        describe = {key: words[key] for key in words if key in fields}
+        environment = self._work.record(Kind.ENVIRONMENT)
+        payload = {
+            "record": record.uuid,
+            "name": step.name,
+            "environment": environment.uuid,
+            "partition": environment.scope,
+            **({"describe": describe} if describe else {}),
+        }
+        if "publish" in fields:
+            payload["publish"] = [str(each) for each in recipe.publish]
+        task = self._task(step, Action.UPDATE, task_uuid, record)
+        marks = {"changing": task_uuid}
+        return self._accept_on(record, marks, ("changing", "deleting"), task, payload)
+
+    def _change_environment(self, step: PlanStep, task_uuid: str) -> str:
+        record = self._work.record(Kind.ENVIRONMENT)
+        wanted = self._work.payload["described"]
+        fields = {each.field for each in step.differences}
+        payload: dict[str, Any] = {
+            "record": record.uuid,
+            "name": record.name,
+            "environment": record.uuid,
+            "partition": record.scope,
+        }
+        if "description" in fields:
+            payload["describe"] = {"description": wanted["description"]}
+        if "users" in fields:
+            payload |= {"users": wanted["users"], "user_ids": wanted["user_ids"]}
+        task = self._task(step, Action.UPDATE, task_uuid, record)
+        self._store.accept([], [(task, payload)], owner=self._work.claim)
+        return self._accepted(task, record)
+
+    # -- deleting
+
+    def _delete(self, step: PlanStep, task_uuid: str) -> str | None:
+        record = self._work.find_record(Kind.INSTANCE, step.record)
+        if record is None:
+            return None
+        other = record.data.get("deleting")
+        if other and not self._store.ends([other]):
+            return str(other)
+        payload = {
+            "record": record.uuid,
+            "name": record.name,
+            "environment": record.scope,
+        }
+        task = self._task(step, Action.DELETE, task_uuid, record)
+        marks = {"deleting": task_uuid}
+        found = self._accept_on(record, marks, marks, task, payload)
+        if record.data.get("creating"):
+            self._work.tools.signals.wake(record.task_uuid)
+        return found
+
+    def _delete_environment(self, task_uuid: str) -> str | None:
+        record = self._work.find_record(Kind.ENVIRONMENT)
+        if record is None:
+            return None
+        state = record.data.get("state")
+        payload = {
+            "record": record.uuid,
+            "name": record.name,
+            "environment": record.uuid,
+            "partition": record.scope,
+            "state": "ready" if state == "ready" else "error",
+        }
+        step = PlanStep(Action.DELETE, Kind.ENVIRONMENT, record.name, "")
+        task = self._task(step, Action.DELETE, task_uuid, record)
+        marks = {"deleting": task_uuid, "state": "deleting"}
+        return self._accept_on(record, marks, marks, task, payload)
+
+    # -- tasks
+
+    def _task(
+        self,
+        step: PlanStep,
+        action: Action,
+        task_uuid: str,
+        record: Record,
+        goal: TaskStatus | None = None,
+    ) -> Task:
+        parent = self._work.task
+        return Task.accepted(
+            task_uuid,
+            _TYPES[step.kind, action],
+            step.kind,
+            self._work.tools.clock(),
+            object_uuid=record.openstack_id or record.uuid,
+            description=f"{action} {step.kind} {step.name}",
+            goal=goal,
+            request_ids=parent.request_ids[:1],
+            parent_uuid=parent.uuid,
+            project_id=parent.project_id,
+            user_id=parent.user_id,
+        )
+
+    def _accept_on(
+        self,
+        record: Record,
+        marks: Mapping[str, Any],
+        expected: Iterable[str],
+        task: Task,
+        payload: Mapping[str, Any],
+    ) -> str:
+        try:
+            self._store.accept_on(
+                record, marks, expected, task, payload, owner=self._work.claim
+            )
+        except Conflict:
+            if not self._is_there("", task.uuid):
+                raise
+            return task.uuid
+        return self._accepted(task, record)
+
+    def _accepted(self, task: Task, record: Record) -> str:
+        tools = self._work.tools
+        tools.signals.work()
+        tools.audit.change(
+            task.type.verb,
+            record.kind,
+            user_id=task.user_id,
+            project_id=task.project_id,
+            request_id=task.request_ids[0] if task.request_ids else "",
+            object_uuid=record.openstack_id or record.uuid,
+            name=record.name,
+            task_uuid=task.uuid,
+            outcome="pending",
+        )
+        return task.uuid
+
+
+def why(work: Work, task_uuid: str) -> str:
+    """What a task that has failed says; empty if it hasn't, or is forgotten."""
+    try:
+        last = work.tools.store.task(task_uuid, log=False).history[-1]
+    except NotFound:
+        return ""
+    return last.message if last.status is TaskStatus.ERROR else ""
+
+
+def _phases(step: PlanStep) -> tuple[Action, ...]:
+    return _PHASES.get(step.action, (step.action,))

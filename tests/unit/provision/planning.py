@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A world without a cloud: what plans do is done to values."""
+
+import dataclasses
+import itertools
+from collections import Counter
+
+from nova_multi import spec
+from nova_multi.domain.names import Kind
+from nova_multi.domain.plan import (
+    Action,
+    Facts,
+    ImageFacts,
+    Present,
+    PresentEnvironment,
+    PresentInstance,
+)
+from nova_multi.domain.publish import Publish
+from nova_multi.provision import planner
+from nova_multi.provision.comparing import depends_key
+from nova_multi.provision.recipes import image_key, recipes
+from nova_multi.provision.references import Standing
+
+_addresses = (f"10.0.{n // 250}.{n % 250 + 1}" for n in itertools.count())
+_ports = itertools.count(20000)
+
+
+def definition(instances, **sections):
+    """A definition; instances have an image and a driver unless they say it."""
+    filled = {
+        name: {"image": "debian-12", "driver": "lxd", **fields}
+        for name, fields in instances.items()
+    }
+    data = {"name": "shop", "partition": "co", "instances": filled, **sections}
+    return spec.load_dict(data)
+
+
+def facts_of(wanted, **more):
+    """Every image that a definition names is there, and is 100 MB large."""
+    facts = Facts(**more)
+    keys = {image_key(wanted, facts, part) for part in wanted.instances}
+    images = {
+        key: ImageFacts(f"id of {key}", key[0], key[1], min_memory_mb=64)
+        for key in keys
+        if key[0]
+    }
+    return dataclasses.replace(facts, images=images)
+
+
+def made(wanted, present=None, facts=None):
+    """What stands once a definition is applied."""
+    present, facts = present or Present(), facts or facts_of(wanted)
+    return performed(planner.plan(wanted, present, facts), wanted, present, facts)
+
+
+def performed(plan, wanted, present, facts):
+    """What stands once a plan is carried out, step by step."""
+    by_part = recipes(wanted, facts)
+    there = {each.uuid: each for each in present.instances}
+    environment = present.environment
+    names = {each.name for each in there.values()}
+    left = Counter(step.group for step in plan.steps)
+    for step in plan.steps:
+        assert not any(left[group] for group in step.needs), step
+        left[step.group] -= 1
+        if step.kind is Kind.ENVIRONMENT:
+            environment = _environment(step, wanted, environment)
+            continue
+        recipe = by_part.get(step.part)
+        if step.action is Action.UPDATE:
+            names.discard(there[step.record].name)
+            there[step.record] = _updated(there[step.record], step, recipe)
+            assert step.name not in names
+            names.add(step.name)
+            continue
+        if step.action in (Action.DELETE, Action.REPLACE):
+            names.discard(there.pop(step.record).name)
+        if step.action in (Action.CREATE, Action.REPLACE):
+            assert step.name not in names
+            names.add(step.name)
+            new = _created(step, recipe, there.values(), environment)
+            there[new.uuid] = new
+    return Present(environment, tuple(there.values()))
+
+
+def _environment(step, wanted, before):
+    if step.action is Action.DELETE:
+        return None
+    before = before or PresentEnvironment("shop", "co", made=True)
+    users = before.users if wanted.users is None else wanted.users
+    description = wanted.description or before.description
+    return dataclasses.replace(before, users=users, description=description)
+
+
+def _published(recipe, before=()):
+    known = {(each.inside, each.protocol): each.outside for each in before}
+    return tuple(
+        Publish(
+            each.outside or known.get((each.inside, each.protocol)) or next(_ports),
+            each.inside,
+            each.protocol,
+        )
+        for each in recipe.publish
+    )
+
+
+def _updated(one, step, recipe):
+    return dataclasses.replace(
+        one,
+        name=step.name,
+        description=recipe.description,
+        provisioner=recipe.provisioner,
+        tags=recipe.tags,
+        publish=recipe.publish,
+        published=_published(recipe, one.published),
+    )
+
+
+def _created(step, recipe, there, environment):
+    instances = {}
+    told_something = any(recipe.references) or recipe.depends
+    for each in sorted(there, key=lambda each: each.index) if told_something else ():
+        instances.setdefault(each.part, []).append(each)
+    standing = Standing(environment, instances)
+    told = {str(each): standing.value(each) for each in recipe.references}
+    for name, parts in recipe.depends.items():
+        told[depends_key(name)] = standing.addresses(parts)
+    assert None not in told.values(), told
+    address = next(_addresses)
+    return PresentInstance(
+        uuid=f"uuid of {address}",
+        name=step.name,
+        part=step.part,
+        index=step.index,
+        words=recipe.words,
+        image=recipe.image,
+        driver=recipe.driver,
+        size=recipe.size,
+        host_type=recipe.host_type,
+        provisioner=recipe.provisioner,
+        description=recipe.description,
+        tags=recipe.tags,
+        publish=recipe.publish,
+        published=_published(recipe),
+        told=told,
+        needs=recipe.needs,
+        addresses=(address,),
+        host="node1",
+    )
+
+
+def steps(plan):
+    """A plan in short."""
+    return [f"{each.action} {each.name}" for each in plan.steps]

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An environment by its definition, and what tests do with it."""
+
+import copy
+
+from tests.unit.provision.callers import DEBIAN_12
+from tests.unit.provision.conftest import ADMIN, NOWHERE
+
+SHOP = {
+    "name": "shop",
+    "partition": "dev_co",
+    "provisioners": {
+        "database": {"script": "echo data\n"},
+        "site": {"script": "echo site\n"},
+    },
+    "instances": {
+        "db": {
+            "driver": "lxd",
+            "image": "debian-12",
+            "memory": 512,
+            "provisioner": "database",
+        },
+        "web": {
+            "driver": "docker",
+            "image": "debian-12",
+            "count": 2,
+            "memory": 256,
+            "provisioner": "site",
+            "publish": ["80"],
+            "variables": {"DB": "${instances.db.address}", "NAME": "shop.test"},
+        },
+    },
+    "outputs": {
+        "url": "http://${instances.web[0].published[80]}/",
+        "database": "${instances.db.address}",
+    },
+}
+
+
+def shop(**instances):
+    """The definition, with other fields of instances; None takes one away."""
+    found = copy.deepcopy(SHOP)
+    for name, fields in instances.items():
+        if fields is None:
+            del found["instances"][name]
+        else:
+            found["instances"].setdefault(name, {}).update(fields)
+    return found
+
+
+def furnish(stage):
+    """A partition and images for the shop."""
+    stage.partition()
+    for driver in ("docker", "lxd"):
+        stage.world.add_image(f"debian-{driver}", driver, properties=DEBIAN_12)
+    for name in ("db", "web", "web-1", "web-2", "web-3"):
+        stage.speak(name, "made")
+    return stage
+
+
+def plan(stage, definition=SHOP, caller=ADMIN, **fields):
+    fields = {"definition": definition, **fields}
+    return stage.service.environments.plan(caller, fields, NOWHERE)
+
+
+def steps(found):
+    """A plan in short."""
+    return [f"{each.action} {each.name}" for each in found.steps]
+
+
+def accept(stage, definition=SHOP, caller=ADMIN, **fields):
+    fields = {"definition": definition, **fields}
+    name = definition["name"]
+    return stage.service.environments.apply(caller, name, fields, NOWHERE)
+
+
+def apply(stage, definition=SHOP, end="done", **fields):
+    """Apply it, to its end."""
+    task = stage.done(accept(stage, definition, **fields))
+    assert task.status == end, task.history[-1].message
+    return task
+
+
+def destroy(stage, name="shop", end="deleted", **fields):
+    task = stage.done(stage.service.environments.destroy(ADMIN, name, fields, NOWHERE))
+    assert task.status == end, task.history[-1].message
+    return task
+
+
+def names(stage):
+    """Names of all servers."""
+    return sorted(server.name for server in stage.world.servers.values())
+
+
+def server(stage, name):
+    (found,) = (s for s in stage.world.servers.values() if s.name == name)
+    return found
+
+
+def user_data(stage, name):
+    return stage.world.requests[server(stage, name).id].user_data.decode()
