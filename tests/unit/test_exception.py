@@ -10,8 +10,8 @@ import pytest
 import nova_multi
 from nova_multi import exception
 
-#: Not errors: what a step or a worker says to the one that runs it.
-SIGNALS = {"Wait", "Stopping"}
+#: Not errors: what a step, a worker or a reader says to the one that runs it.
+SIGNALS = {"Wait", "Stopping", "Wrong", "Told", "_Stop"}
 _LINE = re.compile(r"^    ((?:│   |    )*)[├└]── (\w+)")
 
 
