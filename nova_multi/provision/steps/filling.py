@@ -38,10 +38,15 @@ class Filled:
 
 
 class Filler:
-    """Finds the values once for all instances of a part."""
+    """Finds the values once for all instances of a part.
 
-    def __init__(self, work: Work) -> None:
+    :param counts: instances that each part is to have; those that are too many, and may
+        not be deleted yet, are not told of.
+    """
+
+    def __init__(self, work: Work, counts: Mapping[str, int]) -> None:
         self._work = work
+        self._counts = counts
         self._filled: dict[str, Filled] = {}
 
     def fill(self, recipe: Recipe, environment: Record) -> Filled:
@@ -103,8 +108,9 @@ class Filler:
             for each in self._work.tools.store.list_records(
                 Kind.INSTANCE, scope=environment.uuid
             ):
-                if each.data.get(presence.PART) in needed:
-                    records[each.data[presence.PART]].append(each)
+                part = each.data.get(presence.PART)
+                if part in needed and each.data[presence.INDEX] < self._counts[part]:
+                    records[part].append(each)
         for found in records.values():
             found.sort(key=lambda each: int(each.data[presence.INDEX]))
         if any(each.attribute == "publish_address" for each in references):

@@ -87,7 +87,8 @@ class Maker:
             definition = spec.load_dict(work.payload["definition"])
             facts = definitions.facts_of(work.payload["facts"])
             self._recipes = recipes(definition, facts)
-        self._filler = Filler(work)
+        counts = {part: len(each.names) for part, each in self._recipes.items()}
+        self._filler = Filler(work, counts)
         self._shared: set[str] = set()
 
     # -- what a schedule asks

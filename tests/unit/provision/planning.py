@@ -78,7 +78,13 @@ def performed(plan, wanted, present, facts):
         if step.action in (Action.CREATE, Action.REPLACE):
             assert step.name not in names
             names.add(step.name)
-            new = _created(step, recipe, there.values(), environment)
+            # One that goes later is not told of.
+            staying = [
+                each
+                for each in there.values()
+                if each.part in by_part and each.index < len(by_part[each.part].names)
+            ]
+            new = _created(step, recipe, staying, environment)
             there[new.uuid] = new
     return Present(environment, tuple(there.values()))
 

@@ -65,6 +65,7 @@ def test_everything_that_writes_is_tried_again():
         "next_due",
         "record",
         "list_records",
+        "ends",
     }
     for name, method in vars(Store).items():
         if callable(method) and not name.startswith("_"):
