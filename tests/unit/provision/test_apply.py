@@ -158,6 +158,22 @@ def test_more_and_fewer(built):
     assert server_ids(built) == {"db": before["db"]}
 
 
+def test_nobody_is_told_of_what_is_to_go(built):
+    """One that is too many goes after those that knew it, and is not told of again."""
+    variables = {"ALL": "${instances.db.addresses}"}
+    built.speak("db-1", "made")
+    built.speak("db-2", "made")
+    shop.apply(built, shop.shop(db={"count": 2}, web={"variables": variables}))
+    first, second = (
+        shop.server(built, name).addresses[0].address for name in ("db-1", "db-2")
+    )
+    assert f"'{first} {second}'" in shop.user_data(built, "web-1")
+    fewer = shop.shop(db={"count": 1}, web={"variables": variables})
+    shop.apply(built, fewer)
+    assert second not in shop.user_data(built, "web-1")
+    assert shop.plan(built, fewer).is_empty
+
+
 def test_the_environments_own_words(built):
     user = type("User", (), {"id": "user-alice", "name": "alice"})()
     built.world.users["alice"] = user
