@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""XML of virtual machines' network interfaces."""
+"""Network interfaces of virtual machines: their XML, and that they are up."""
 
 from __future__ import annotations
 
@@ -8,7 +8,11 @@ from collections.abc import Callable
 from typing import Any
 
 from lxml import etree
+from nova.network import model
 from nova.virt.libvirt import vif
+
+from nova_multi.virt import events
+from nova_multi.virt import vif as shared_vif
 
 # Features of virtio-net that leave work to the peer. On the host's side they are what
 # QEMU offers to the guest for sending, on the guest's side what it may receive unready.
@@ -43,7 +47,21 @@ def without_offload(interface: Any) -> Any:
 
 
 class VIFDriver(vif.LibvirtGenericVIFDriver):
-    """Nova's VIF driver whose interfaces do without offload."""
+    """Nova's VIF driver whose interfaces do without offload, and are up."""
+
+    def plug(self, instance: Any, vif: Any) -> None:
+        """Connect a port, and see that its tap is up when the guest starts.
+
+        os-vif makes the tap and sets it up while Open vSwitch, which waits for a device
+        of that name, opens it and sets flags of its own. The one that reads the flags
+        before the other writes them writes an old state back: now and then the tap is
+        down afterwards, and the guest without a network. So it is set up once more,
+        when Open vSwitch is done.
+        """
+        super().plug(instance, vif)
+        if vif["details"].get(model.VIF_DETAILS_OVS_CREATE_TAP):
+            shared_vif.flows_installed([vif["id"]], events.OVN_TIMEOUT)
+            shared_vif.set_carrier([vif["id"]], up=True)
 
     def get_config(
         self, instance: Any, vif: Any, image_meta: Any, flavor: Any, virt_type: Any

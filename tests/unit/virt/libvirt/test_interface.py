@@ -79,3 +79,28 @@ def test_vif_driver_gives_novas_own_kind_of_configuration() -> None:
     # Nova looks for the interface to detach by this exact type.
     assert type(found) is vconfig.LibvirtConfigGuestInterface
     assert '<host csum="off"' in found.to_xml()
+
+
+PORT = "aaaaaaaa-1111-4222-8333-444444444444"
+
+
+@pytest.mark.parametrize("creates", [True, False])
+def test_a_tap_is_up_after_open_vswitch_has_opened_it(
+    monkeypatch: pytest.MonkeyPatch, creates: bool
+) -> None:
+    calls: list[str] = []
+    monkeypatch.setattr(
+        nova_vif.LibvirtGenericVIFDriver, "plug", lambda *_: calls.append("plug")
+    )
+    monkeypatch.setattr(
+        interface.shared_vif, "flows_installed", lambda *_: calls.append("installed")
+    )
+    monkeypatch.setattr(
+        interface.shared_vif.privsep,
+        "set_link",
+        lambda name, up: calls.append(f"{name} {'up' if up else 'down'}"),
+    )
+    driver = interface.VIFDriver.__new__(interface.VIFDriver)
+    driver.plug(None, {"id": PORT, "details": {"ovs_create_tap": creates}})
+    late = ["installed", "tapaaaaaaaa-11 up"] if creates else []
+    assert calls == ["plug", *late]
