@@ -46,6 +46,7 @@ OWNED = {
     "libvirt": ("virt.libvirt",),
     "nova": ("virt", "privsep", "cmd"),
     "os_vif": ("virt",),
+    "vif_plug_ovs": ("virt.libvirt",),
     "flask": ("api",),
     "werkzeug": ("api",),
     "keystonemiddleware": ("api",),

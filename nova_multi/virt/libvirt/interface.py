@@ -10,6 +10,7 @@ from typing import Any
 from lxml import etree
 from nova.network import model
 from nova.virt.libvirt import vif
+from vif_plug_ovs import linux_net
 
 from nova_multi.virt import events
 from nova_multi.virt import vif as shared_vif
@@ -61,7 +62,8 @@ class VIFDriver(vif.LibvirtGenericVIFDriver):
         super().plug(instance, vif)
         if vif["details"].get(model.VIF_DETAILS_OVS_CREATE_TAP):
             shared_vif.flows_installed([vif["id"]], events.OVN_TIMEOUT)
-            shared_vif.set_carrier([vif["id"]], up=True)
+            # By os-vif's own helper: this compute has the rights for that one only.
+            linux_net.set_interface_state(shared_vif.tap_name(vif["id"]), "up")
 
     def get_config(
         self, instance: Any, vif: Any, image_meta: Any, flavor: Any, virt_type: Any

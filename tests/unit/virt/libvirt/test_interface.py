@@ -96,9 +96,9 @@ def test_a_tap_is_up_after_open_vswitch_has_opened_it(
         interface.shared_vif, "flows_installed", lambda *_: calls.append("installed")
     )
     monkeypatch.setattr(
-        interface.shared_vif.privsep,
-        "set_link",
-        lambda name, up: calls.append(f"{name} {'up' if up else 'down'}"),
+        interface.linux_net,
+        "set_interface_state",
+        lambda name, state: calls.append(f"{name} {state}"),
     )
     driver = interface.VIFDriver.__new__(interface.VIFDriver)
     driver.plug(None, {"id": PORT, "details": {"ovs_create_tap": creates}})
