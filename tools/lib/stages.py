@@ -94,9 +94,10 @@ def main() -> int:
         if stage in DEPLOYED and not _deployed(results, options.no_deploy):
             continue
         command = _command(stage, tox, options.arguments)
+        before = _orphans(environment) if stage in AUDITED else ""
         results.append(_run(stage, command, environment))
         if stage in AUDITED:
-            results.append(_audit(environment))
+            results.append(_audit(environment, before))
         if options.fail_fast and any(result.status for result in results):
             break
     _sum_up(results)
@@ -198,10 +199,21 @@ def _deployed(results: list[Result], as_it_is: bool) -> bool:
     return as_it_is or known[0].status == 0
 
 
-def _audit(environment: dict[str, str]) -> Result:
-    """Whether the stage before left anything that belongs to no server."""
+def _orphans(environment: dict[str, str]) -> str:
+    """What belonged to no server before a stage, which the stage did not leave."""
+    command = [str(TOP / "tools" / "audit")]
+    return subprocess.run(
+        command, env=environment, check=False, text=True, stdout=subprocess.PIPE
+    ).stdout
+
+
+def _audit(environment: dict[str, str], before: str) -> Result:
+    """Whether a stage left anything that belongs to no server."""
     command = [str(TOP / "tools" / "audit"), "--wait", str(AUDIT_PATIENCE)]
-    return _run("audit", command, environment)
+    with tempfile.NamedTemporaryFile("w", prefix="nova-multi-test-") as known:
+        known.write(before)
+        known.flush()
+        return _run("audit", [*command, "--known", known.name], environment)
 
 
 def _run(stage: str, command: list[str], environment: dict[str, str]) -> Result:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -61,6 +63,24 @@ def test_it_looks_once_where_nobody_asks_it_to_wait(
     looks = [["port a"], []]
     assert main.last_look(lambda: looks.pop(0), 0) == ["port a"]
     assert looks == [[]]
+
+
+def test_what_is_known_is_left_out(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main = audit_main(monkeypatch)
+    monkeypatch.setattr(main.openstack, "connect", lambda cloud: None)
+    monkeypatch.setattr(main, "_orphans", lambda cloud: iter(["port a", "port b"]))
+    known = tmp_path / "known"
+    for text, told, status in (
+        ("", "port a\nport b\n", 1),
+        ("port a\n", "port b\n", 1),
+        ("port b\nport a\nport gone\n", "", 0),
+    ):
+        known.write_text(text)
+        monkeypatch.setattr(sys, "argv", ["audit", "--known", str(known)])
+        assert main.main() == status
+        assert capsys.readouterr().out == told
 
 
 def audit_main(monkeypatch: pytest.MonkeyPatch) -> ModuleType:

@@ -86,6 +86,8 @@ def words_run(
     ran: list[list[str]] = []
 
     def run(stage: str, command: list[str], environment: dict[str, str]) -> Any:
+        if "--known" in command:
+            assert Path(command[-1]).read_text() == "port a\n"
         ran.append([stage, *command[1:]])
         return stages.Result(stage, 0, 1.0)
 
@@ -94,6 +96,7 @@ def words_run(
     monkeypatch.setattr(stages, "_ensure_programs", lambda chosen: None)
     monkeypatch.setattr(stages, "_tox", lambda environment: Path("tox"))
     monkeypatch.setattr(stages, "_run", run)
+    monkeypatch.setattr(stages, "_orphans", lambda environment: "port a\n")
     assert stages.main() == 0
     return ran
 
@@ -104,6 +107,7 @@ def test_nothing_may_be_left_after_a_stage_that_makes_servers(
 ) -> None:
     ran = words_run(stages, monkeypatch, stage)
     assert [words[0] for words in ran] == ["deploy/up", stage, "audit"]
+    assert "--known" in ran[-1]
 
 
 def test_stages_without_servers_are_not_audited(

@@ -45,10 +45,20 @@ def main() -> int:
         metavar="SECONDS",
         help="look again for so long while there are some: deletions take a while",
     )
+    parser.add_argument(
+        "--known",
+        type=argparse.FileType(),
+        metavar="FILE",
+        help="what an earlier look has printed, and this one leaves out",
+    )
     arguments = parser.parse_args()
+    known = set(arguments.known.read().splitlines()) if arguments.known else set()
     try:
         cloud = openstack.connect(cloud=arguments.cloud)
-        orphans = last_look(lambda: list(_orphans(cloud)), arguments.wait)
+        orphans = last_look(
+            lambda: [each for each in _orphans(cloud) if each not in known],
+            arguments.wait,
+        )
     except (
         node.AuditError,
         OSError,
