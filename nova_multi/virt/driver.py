@@ -97,10 +97,10 @@ class ContainerDriver(driver.ComputeDriver):
             folder_of=self._folder_of,
             remove_folder=self._remove_folder,
             wait_for_ports=self._wait_for_ports,
-            bound_ports=lambda *request: self.bound_ports(*request),
+            bound_ports=lambda instance: self.bound_ports(instance),
         )
         #: See spawn.Guests; set by the manager, which has Nova's client of Neutron.
-        self.bound_ports: Callable[[Any, Any], Sequence[Any] | None] = spawn.none_known
+        self.bound_ports: Callable[[Any], Sequence[Any] | None] = spawn.none_known
         self._status = host_module.ServiceStatus(self._host, virtapi)
         self._node_uuid: str | None = None
 

@@ -42,6 +42,7 @@ class ComputeManager(refusals.Refusals):
         self.network_api = ChassisNetworkAPI(self._chassis_map)
         if isinstance(self.driver, ContainerDriver):
             self.driver.bound_ports = self.network_api.bound_ports
+            self.network_api.tells_boots = True
         LOG.info(
             "Ports of host %s are bound to OVN chassis %s",
             self.host,

@@ -12,9 +12,11 @@ Besides, a boot is told of its ports as soon as they are bound.
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 from neutronclient.common import exceptions as neutron_exception
+from nova.compute import vm_states
 from nova.network import constants, model, neutron
 from nova.objects import instance_info_cache
 from oslo_log import log as logging
@@ -63,6 +65,8 @@ class ChassisNetworkAPI(neutron.API):
     def __init__(self, chassis_map: ChassisMap) -> None:
         super().__init__()
         self._map = chassis_map
+        #: Whether boots want to be told of their ports early.
+        self.tells_boots = False
         self._bound = BoundPorts()
         self._updated = threading.local()
 
@@ -113,37 +117,30 @@ class ChassisNetworkAPI(neutron.API):
             requested_ports_dict,
             network_arqs,
         )
-        ports = self._updated.ports
-        self._bound.tell(
-            instance.uuid, [(port, nets[port["network_id"]]) for port in ports]
-        )
+        if self.tells_boots and instance.vm_state == vm_states.BUILDING:
+            # Before Nova goes on, so that what it will know is written last.
+            self._tell(context, instance, nets, preexisting=done[2])
         return done
 
-    def _update_port(
-        self, port_client: Any, instance: Any, port_id: str, port_req_body: Any
-    ) -> Any:
-        port = super()._update_port(port_client, instance, port_id, port_req_body)
-        self._updated.ports.append(port)
-        return port
+    def _tell(
+        self, context: Any, instance: Any, networks: Any, preexisting: Any
+    ) -> None:
+        """Tell a server's boot of its ports, and Nova's metadata service, too.
 
-    def bound_ports(self, context: Any, instance: Any) -> list[Any] | None:
-        """A server's ports with their addresses, as soon as they are bound.
-
-        The guest may ask for its metadata at once, so they are what Nova tells it until
-        Nova itself knows all.
-
-        :returns: VIFs; None if Nova is not at it (any more), or they can't be had: then
-            its network information tells, or says why not.
+        The guest may ask for its metadata before Nova knows all about its network.
         """
-        bound = self._bound.wait(instance.uuid)
-        if bound is None:
-            return None
         try:
             client = _NoDHCPAgents(neutron.get_client(context, admin=True))
             vifs = [
-                early_vif(each, self._get_subnets_from_port(context, each[0], client))
-                for each in bound
+                early_vif(
+                    port,
+                    networks[port["network_id"]],
+                    self._get_subnets_from_port(context, port, client),
+                    preserve=port["id"] in preexisting,
+                )
+                for port in self._updated.ports
             ]
+            self._bound.tell(instance.uuid, vifs)
             cache = instance_info_cache.InstanceInfoCache(
                 context, instance_uuid=instance.uuid
             )
@@ -152,8 +149,21 @@ class ChassisNetworkAPI(neutron.API):
         except Exception as error:
             # Nova asks for the same, and its own error is the one that counts.
             LOG.warning("Its addresses come later: %s", error, instance=instance)
-            return None
-        return vifs
+
+    def _update_port(
+        self, port_client: Any, instance: Any, port_id: str, port_req_body: Any
+    ) -> Any:
+        port = super()._update_port(port_client, instance, port_id, port_req_body)
+        self._updated.ports.append(port)
+        return port
+
+    def bound_ports(self, instance: Any) -> Sequence[Any] | None:
+        """A server's ports with their addresses, as soon as they are bound.
+
+        :returns: VIFs; None if Nova is not at it (any more), or they can't be had: then
+            its network information tells, or says why not.
+        """
+        return self._bound.wait(instance.uuid)
 
     def list_ports(self, context: Any, **search_opts: Any) -> Any:
         host = search_opts.get(constants.BINDING_HOST_ID)

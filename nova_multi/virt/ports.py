@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
 import nova.conf
 from nova.network import model
@@ -20,16 +20,21 @@ CONF = nova.conf.CONF
 
 ACTIVE = "ACTIVE"
 
-Bound: TypeAlias = tuple[Mapping[str, Any], Mapping[str, Any]]
-"""A port as Neutron answers when it is bound, and its network as Neutron lists it."""
 
-
-def early_vif(bound: Bound, subnets: Sequence[model.Subnet]) -> model.VIF:
+def early_vif(
+    port: Mapping[str, Any],
+    network: Mapping[str, Any],
+    subnets: Sequence[model.Subnet],
+    *,
+    preserve: bool,
+) -> model.VIF:
     """Nova's VIF of a port, without what a container does not need.
 
+    :param port: as Neutron answers when it is bound.
+    :param network: as Neutron lists it.
     :param subnets: of the port's addresses, which are added to them.
+    :param preserve: whether the port is its user's own, and outlives the server.
     """
-    port, network = bound
     addresses = [
         model.FixedIP(address=each["ip_address"]) for each in port["fixed_ips"]
     ]
@@ -53,6 +58,8 @@ def early_vif(bound: Bound, subnets: Sequence[model.Subnet]) -> model.VIF:
         details=details,
         ovs_interfaceid=port["id"],
         devname=f"tap{port['id']}"[: model.NIC_NAME_LEN],
+        preserve_on_delete=preserve,
+        delegate_create=True,
         active=not port.get("admin_state_up", True) or port.get("status") == ACTIVE,
     )
 
@@ -62,7 +69,7 @@ class BoundPorts:
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._ports: dict[str, Sequence[Bound] | None] = {}
+        self._ports: dict[str, Sequence[model.VIF] | None] = {}
 
     @contextlib.contextmanager
     def allocating(self, uuid: str) -> Iterator[None]:
@@ -76,14 +83,14 @@ class BoundPorts:
                 self._ports.pop(uuid, None)
                 self._changed.notify_all()
 
-    def tell(self, uuid: str, ports: Sequence[Bound]) -> None:
+    def tell(self, uuid: str, ports: Sequence[model.VIF]) -> None:
         """All ports of a server are bound."""
         with self._changed:
             if uuid in self._ports:
                 self._ports[uuid] = ports
                 self._changed.notify_all()
 
-    def wait(self, uuid: str) -> Sequence[Bound] | None:
+    def wait(self, uuid: str) -> Sequence[model.VIF] | None:
         """A server's ports as soon as they are bound.
 
         :returns: None if nobody is at it (any more): then Nova knows all, or why not.

@@ -37,9 +37,8 @@ def settle_time() -> float:
 
 
 def _queue() -> float:
-    """Processes that run or could run now, for each core."""
+    """Processes that run, could run, or wait for a disk now, for each core."""
     with open(_STAT, encoding="ascii") as lines:
-        for line in lines:
-            if line.startswith("procs_running "):
-                return int(line.split()[1]) / len(os.sched_getaffinity(0))
-    return 1.0
+        fields = dict(line.split(maxsplit=1) for line in lines)
+    wanting = int(fields["procs_running"]) + int(fields["procs_blocked"])
+    return wanting / len(os.sched_getaffinity(0))

@@ -20,7 +20,7 @@ import contextlib
 import dataclasses
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from nova import exception as nova_exception
@@ -119,7 +119,7 @@ class Request:
     power_on: bool
 
 
-def none_known(context: Any, instance: Any) -> None:
+def none_known(instance: Any) -> None:
     """No ports are known before Nova knows them all."""
 
 
@@ -131,8 +131,8 @@ class Guests:
     :ivar remove_folder: deletes it, whoever owns what is in it.
     :ivar wait_for_ports: context manager for (instance, network_info) that at its end
         waits until Neutron has connected the ports.
-    :ivar bound_ports: for (context, instance) its ports with their addresses as soon as
-        they are bound; None if only Nova's network information can tell.
+    :ivar bound_ports: an instance's ports with their addresses as soon as they are
+        bound; None if only Nova's network information can tell.
     """
 
     engine: Engine
@@ -142,7 +142,7 @@ class Guests:
     folder_of: Callable[[Any], str]
     remove_folder: Callable[[Any], None]
     wait_for_ports: Callable[..., contextlib.AbstractContextManager[None]]
-    bound_ports: Callable[[Any, Any], Sequence[Any] | None] = none_known
+    bound_ports: Callable[[Any], Sequence[Any] | None] = none_known
 
     # -- boot -----------------------------------------------------------------
 
@@ -187,17 +187,25 @@ class Guests:
         if request.power_on:
             with steps.step("prepare"):
                 self.engine.prepare(uuid)
-        self._connect(request, steps)
+        connected = self._connect(request, steps)
         if request.power_on:
-            with steps.step("start"):
+            # It ends before its wires are taken away.
+            with steps.step("start", undo=lambda: self.engine.stop(uuid, 0)):
                 self.engine.start(uuid)
         # What Nova could not find out fails the boot, too.
-        self._network_info(request, steps)
+        known = {port["id"] for port in self._network_info(request, steps)}
+        with steps.step("same ports"):
+            if known != connected:
+                raise exception.NetworkSetupError(
+                    f"the guest has the ports {_listed(connected)}, and the server"
+                    f" {_listed(known)}: Nova has allocated them a second time"
+                )
 
-    def _connect(self, request: Request, steps: Steps) -> None:
+    def _connect(self, request: Request, steps: Steps) -> set[str]:
+        """Give the guest its network; the ids of its ports."""
         instance = request.instance
         with steps.step(ADDRESSES):
-            ports = self.bound_ports(request.context, instance)
+            ports = self.bound_ports(instance)
         if ports is None:
             ports = self._network_info(request, steps)
         with steps.step("names"):
@@ -208,6 +216,7 @@ class Guests:
             if request.power_on:
                 with steps.step("connect"):
                     self.engine.connect(instance.uuid, interfaces)
+        return {port["id"] for port in ports}
 
     @staticmethod
     def _network_info(request: Request, steps: Steps) -> list[Any]:
@@ -402,6 +411,10 @@ class Guests:
                 ports = [interface.port_id for interface in interfaces]
                 vif.flows_installed(ports, events.OVN_TIMEOUT)
             self.engine.start(instance.uuid)
+
+
+def _listed(ids: Iterable[str]) -> str:
+    return ", ".join(sorted(ids)) or "none"
 
 
 def _alone(instance: Any) -> contextlib.AbstractContextManager[Any]:

@@ -97,7 +97,8 @@ def _routes(table: str) -> Iterator[Use]:
         if int(flags, 16) & _REJECT:
             continue
         network = IPv4Network(f"{_address(destination)}/{_address(mask)}")
-        if network.prefixlen:
+        # Tunnels for everything have two halves in place of one default route.
+        if network.prefixlen > 1:
             yield Use(network, f"a route to {network} by {name}")
         if int(gateway, 16):
             yield _host(_address(gateway), "the gateway")

@@ -113,9 +113,11 @@ class Allocating:
 
     def __init__(self, api: ChassisNetworkAPI) -> None:
         self.api = api
+        api.tells_boots = True
         self.instance = types.SimpleNamespace(
-            uuid="0b5fbd67-7a4b-4d31-9e54-b52e3ccd4d4d"
+            uuid="0b5fbd67-7a4b-4d31-9e54-b52e3ccd4d4d", vm_state="building"
         )
+        self.preexisting: list[str] = []
         self.neutron = mock.Mock()
         self.neutron.update_port.return_value = {
             "port": {
@@ -140,15 +142,17 @@ class Allocating:
         }
         self.told: Any = None
 
-    def _update(self, *args: Any) -> str:
+    def _update(self, *args: Any) -> Any:
         self.api._update_port(self.neutron, self.instance, PORT, {"port": {}})
-        return "done"
+        return [], [PORT], self.preexisting, []
 
     def _allocate(self, *args: Any, **kwargs: Any) -> Any:
         networks = {"net": {"mtu": 1342}}
         arguments = (None, self.neutron, [], networks, CHASSIS, {}, None)
         self.api._update_ports_for_instance(CONTEXT, self.instance, *arguments)
-        self.told = self.api.bound_ports(CONTEXT, self.instance)
+        # The boot would wait for what it is never told.
+        told = self.api._bound._ports[self.instance.uuid]
+        self.told = self.api.bound_ports(self.instance) if told else None
         return self.told
 
     def run(self) -> Any:
@@ -189,7 +193,30 @@ def test_a_boot_is_told_when_its_ports_are_bound(
     ]
     assert list(cache.network_info) == [vif]
     cache.save.assert_called_once_with()
-    assert allocating.api.bound_ports(CONTEXT, allocating.instance) is None
+    assert allocating.api.bound_ports(allocating.instance) is None
+    assert not vif["preserve_on_delete"]
+
+
+def test_a_port_of_the_users_own_outlives_the_server(
+    allocating: Allocating, cache: Any
+) -> None:
+    """Nova takes that from what is written here."""
+    allocating.preexisting = [PORT]
+    (vif,) = allocating.run()
+    assert vif["preserve_on_delete"]
+    assert list(cache.network_info) == [vif]
+
+
+def test_attaching_tells_nobody(allocating: Allocating, cache: Any) -> None:
+    allocating.instance.vm_state = "active"
+    assert allocating.run() is None
+    cache.save.assert_not_called()
+
+
+def test_virtual_machines_wait_for_nova(allocating: Allocating, cache: Any) -> None:
+    allocating.api.tells_boots = False
+    assert allocating.run() is None
+    cache.save.assert_not_called()
 
 
 @pytest.mark.parametrize(

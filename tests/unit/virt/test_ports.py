@@ -36,7 +36,7 @@ def subnets():
 
 def test_an_early_vif_can_be_plugged():
     os_vif_objects.register_all()
-    made = early_vif((PORT, NETWORK), subnets())
+    made = early_vif(PORT, NETWORK, subnets(), preserve=False)
     (interface,) = vif.interfaces([made], {PORT["id"]: "eth0"})
     assert (interface.mac, interface.mtu) == ("fa:16:3e:00:00:01", 1342)
     assert (interface.tap, interface.inner) == ("tapaaaaaaaa-11", "innaaaaaaaa-11")
@@ -59,13 +59,15 @@ def test_an_early_vif_can_be_plugged():
     ],
 )
 def test_what_is_waited_for(changes, active):
-    assert early_vif((PORT | changes, NETWORK), [])["active"] is active
+    made = early_vif(PORT | changes, NETWORK, [], preserve=False)
+    assert made["active"] is active
 
 
 def test_a_bridge_is_named_by_nova_where_neutron_does_not():
-    made = early_vif((PORT | {"binding:vif_details": None}, {}), [])
+    made = early_vif(PORT | {"binding:vif_details": None}, {}, [], preserve=True)
     assert made["network"]["bridge"] == "br-int"
     assert isinstance(made, model.VIF)
+    assert made["preserve_on_delete"]
 
 
 def test_nobody_allocates():

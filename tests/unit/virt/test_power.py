@@ -9,14 +9,21 @@ from nova_multi.virt import power
 
 
 @pytest.mark.parametrize(
-    "running, cores, seconds",
-    [(0, 2, 0.05), (1, 2, 0.05), (2, 2, 0.05), (6, 2, 0.15), (6, 1, 0.3), (99, 2, 1.0)],
+    "running, blocked, cores, seconds",
+    [
+        (0, 0, 2, 0.05),
+        (2, 0, 2, 0.05),
+        (6, 0, 2, 0.15),
+        (2, 4, 2, 0.15),
+        (6, 0, 1, 0.3),
+        (99, 0, 2, 1.0),
+    ],
 )
 def test_the_longer_the_queue_the_longer_the_wait(
-    tmp_path, monkeypatch, running, cores, seconds
+    tmp_path, monkeypatch, running, blocked, cores, seconds
 ):
     stat = tmp_path / "stat"
-    stat.write_text(f"cpu  1 2 3\nprocs_running {running}\nprocs_blocked 0\n")
+    stat.write_text(f"cpu  1 2 3\nprocs_running {running}\nprocs_blocked {blocked}\n")
     monkeypatch.setattr(power, "_STAT", str(stat))
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)))
     assert power.settle_time() == pytest.approx(seconds)

@@ -74,6 +74,9 @@ class Host:
     def start(self, uuid):
         self._at("start")
 
+    def stop(self, uuid, timeout):
+        self._at("stop")
+
     def remove(self, uuid):
         self._at("remove")
         self.guests.pop(uuid, None)
@@ -239,7 +242,7 @@ def early(guests, host, request_, monkeypatch):
     """A boot that is told of its ports before Nova knows all about them."""
     monkeypatch.setattr(spawn.configdrive, "required", lambda instance: False)
     ports = request_.network_info
-    told = dataclasses.replace(guests, bound_ports=lambda context, instance: ports)
+    told = dataclasses.replace(guests, bound_ports=lambda instance: ports)
     return told, with_allocation(request_, host)
 
 
@@ -265,6 +268,23 @@ def test_early_ports_are_unplugged_again(early, host, point):
     host.fail_at[point] = exception.EngineError("the engine's own words")
     with pytest.raises(nova_exception.InstanceDeployFailure):
         guests.boot(request)
+    assert host.trace() == ({}, set(), [])
+
+
+def test_a_guest_ends_before_its_wires_are_taken_away(early, host):
+    guests, request = early
+    host.fail_at["ports"] = exception.EngineError("Neutron is away")
+    with pytest.raises(nova_exception.InstanceDeployFailure):
+        guests.boot(request)
+    undone = host.calls[host.calls.index("ports") + 1 :]
+    assert undone == ["stop", "unplug", "unplug", "remove", "remove folder"]
+
+
+def test_ports_that_nova_has_made_anew_are_an_error(early, host, network_info):
+    guests, request = early
+    anew = Allocation(host, network_info[:1])
+    with pytest.raises(nova_exception.InstanceDeployFailure, match="a second time"):
+        guests.boot(dataclasses.replace(request, network_info=anew))
     assert host.trace() == ({}, set(), [])
 
 
