@@ -196,6 +196,28 @@ class LXDClient:
             headers = {"X-LXD-uid": "0", "X-LXD-gid": "0", "X-LXD-mode": f"{mode:04o}"}
             files.post(params={"path": path}, data=content.encode(), headers=headers)
 
+    def read_file(self, instance: str, path: str) -> tuple[str, bytes] | None:
+        """What there is at a path inside a guest; None if nothing is.
+
+        :returns: LXD's word for its type, and its content: of ``symlink`` the target.
+        """
+        with translated(f"read {path} in {instance}"):
+            files = self._node(("instances", instance, "files"))
+            try:
+                found = files.get(params={"path": path}, is_api=False)
+            except pylxd_exceptions.NotFound:
+                return None
+            return found.headers.get("X-LXD-type", "file"), bytes(found.content)
+
+    def make_link(self, instance: str, path: str, target: str) -> None:
+        """Make a symbolic link inside a guest."""
+        with translated(f"make link {path} in {instance}"):
+            self._node(("instances", instance, "files")).post(
+                params={"path": path},
+                data=target.encode(),
+                headers={"X-LXD-type": "symlink"},
+            )
+
     def delete_file(self, instance: str, path: str) -> None:
         """Delete a file inside a guest; absent is fine."""
         with (

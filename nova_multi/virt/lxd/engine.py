@@ -35,6 +35,8 @@ from nova_multi.virt.lxd.client import (
 from nova_multi.virt.lxd.images import Images
 from nova_multi.virt.lxd.records import Record, Records
 
+RESOLV = "/etc/resolv.conf"
+
 
 class LXDEngine:
     """The guests of one Nova host in one project of an LXD daemon.
@@ -74,6 +76,8 @@ class LXDEngine:
         self._creating = threading.Lock()
         #: What connect wrote last: most networks of a cloud have the same resolvers.
         self._usual_resolver = ""
+        #: What it took the place of in guests that are not connected yet.
+        self._replaced: dict[str, tuple[str, bytes] | None] = {}
         self._power = power.Power(client, self._records, self.console)
 
     def info(self) -> EngineInfo:
@@ -207,6 +211,7 @@ class LXDEngine:
             self._write_identity(spec)
             if resolver:
                 # Files in a guest take long; here they do while Neutron makes ports.
+                self._replaced[spec.uuid] = self._client.read_file(spec.name, RESOLV)
                 self._replace_resolver(spec.name, resolver)
 
     @contextlib.contextmanager
@@ -241,6 +246,7 @@ class LXDEngine:
                     uuid, lambda: self._client.change("delete", "instances", name)
                 )
         self._records.forget(uuid)
+        self._replaced.pop(uuid, None)
         privsep_files.remove_tree(os.path.dirname(self._console_log(uuid)))
 
     # -- network --------------------------------------------------------------
@@ -261,15 +267,18 @@ class LXDEngine:
                     f"{record['name']} runs: its network can't be replaced",
                     engine=ENGINE,
                 )
-            noted = self._write_resolver(record, content)
+            noted = self._write_resolver(uuid, record, content)
             given = network.with_interfaces(record, interfaces)
             kept = {k: v for k, v in given["config"].items() if k != mapping.RESOLVER}
             return given | {"config": kept | noted}
 
         self._records.update(uuid, give)
         self._usual_resolver = content
+        self._replaced.pop(uuid, None)
 
-    def _write_resolver(self, record: Record, content: str) -> dict[str, str]:
+    def _write_resolver(
+        self, uuid: str, record: Record, content: str
+    ) -> dict[str, str]:
         """Write ``/etc/resolv.conf`` when it should change: the guest may edit it.
 
         :returns: what is to be noted of it in the guest's configuration.
@@ -279,13 +288,26 @@ class LXDEngine:
             content = noted
         if content != noted:
             self._replace_resolver(record["name"], content)
+            if not content:
+                self._put_back(record["name"], self._replaced.get(uuid))
         return {mapping.RESOLVER: content} if content else {}
 
     def _replace_resolver(self, name: str, content: str) -> None:
         # Often a link into /run, which is empty while the guest does not run.
-        self._client.delete_file(name, "/etc/resolv.conf")
+        self._client.delete_file(name, RESOLV)
         if content:
-            self._client.write_file(name, "/etc/resolv.conf", content, 0o644)
+            self._client.write_file(name, RESOLV, content, 0o644)
+
+    def _put_back(self, name: str, own: tuple[str, bytes] | None) -> None:
+        """Give a guest whose networks have no resolver the one of its image."""
+        if own is None:
+            return
+        kind, content = own
+        if kind == "symlink":
+            self._client.make_link(name, RESOLV, content.decode())
+        elif kind == "file":
+            text = content.decode(errors="replace")
+            self._client.write_file(name, RESOLV, text, 0o644)
 
     def attach(self, uuid: str, interface: Interface) -> None:
         """See Engine."""

@@ -281,6 +281,25 @@ def test_no_guest_keeps_a_resolver_that_its_network_has_not(daemon, engine):
     assert mapping.RESOLVER not in json.loads(daemon.seen[-1][4])["config"]
 
 
+def test_the_images_own_resolver_comes_back(daemon, engine):
+    daemon.answers["GET", FILES] = 200, b"nameserver 192.0.2.1\n"
+    create_after_another(daemon, engine, [DNS])
+    engine.connect(UUID, [ETH0])
+    assert daemon.requests() == [("DELETE", FILES), ("POST", FILES), ("PUT", INSTANCE)]
+    assert daemon.seen[-2][4] == b"nameserver 192.0.2.1\n"
+    # It is kept only until the guest is connected.
+    assert engine._replaced == {}
+
+
+def test_the_images_own_link_comes_back(daemon, engine, monkeypatch):
+    link = "symlink", b"/run/resolv.conf"
+    monkeypatch.setattr(LXDClient, "read_file", lambda *_: link)
+    create_after_another(daemon, engine, [DNS])
+    engine.connect(UUID, [ETH0])
+    *_, headers, body = daemon.seen[-2]
+    assert (headers["X-LXD-type"], body) == link
+
+
 def test_a_resolver_stays_when_the_last_network_goes(daemon, engine):
     exists(daemon, record(**{mapping.RESOLVER: "nameserver 10.0.0.2\n"}))
     daemon.answers["PUT", INSTANCE] = sync({})
