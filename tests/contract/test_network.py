@@ -57,6 +57,20 @@ def test_no_interface(harness: Harness, engine: Engine, key: ImageKey) -> None:
     assert report.all("route") == []
 
 
+def test_no_guest_has_the_name_servers_of_another(
+    harness: Harness, engine: Engine, key: ImageKey, boot: Callable[..., Guest]
+) -> None:
+    found = []
+    for _ in range(2):
+        alone = make_spec(key)
+        engine.create(alone)
+        engine.connect(alone.uuid, [])
+        engine.start(alone.uuid)
+        found.append(harness.report(alone.uuid).all("nameserver"))
+        assert boot().interface.nameservers
+    assert found[0] == found[1]
+
+
 def test_prepared_guest_is_off_until_it_is_connected_and_started(
     harness: Harness, engine: Engine, key: ImageKey
 ) -> None:
