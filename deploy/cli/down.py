@@ -18,7 +18,6 @@ sys.dont_write_bytecode = True
 from nm import backend, command, manifest, paths, undo  # noqa: E402
 
 _LOCK = Path("/run/nova-multi-deploy.lock")
-_CLOUDS = "/etc/openstack/clouds.yaml"
 _UNFIT = 2
 
 
@@ -115,11 +114,13 @@ def _confirmed() -> bool:
 def _remove_guests(entries: list[dict[str, Any]]) -> str | None:
     """Have Nova delete all servers while it still can, so that engines are empty.
 
-    :returns: why it could not. A cloud that never was whole has no servers.
+    :returns: why it could not. A cloud that never had a compute has no servers.
     """
     python = paths.ROOT / "venv/bin/python"
     script = DEPLOY / "cli/delete_servers.py"
-    if not python.exists() or all(entry.get("path") != _CLOUDS for entry in entries):
+    services = [e["name"] for e in entries if e["kind"] == "service"]
+    computes = [name for name in services if name.startswith("compute-")]
+    if not (python.exists() and computes):
         return None
     try:
         print(command.run([str(python), str(script)], timeout=180), end="")

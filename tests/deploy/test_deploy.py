@@ -41,20 +41,33 @@ def assert_all_is_well(machine: Machine) -> None:
     assert ended.status == 0, str(ended)
 
 
-@pytest.fixture(scope="module")
-def before(machine: Machine) -> snapshot.State:
-    """What the machine was like.
+#: Where deploy/up notes which packages Python has brought along.
+MANIFEST = "/var/lib/nova-multi/manifest.jsonl"
 
-    With Python, which deploy/up and deploy/down themselves need and leave there.
-    """
-    checked = machine.run("./deploy/up", "--check")
-    assert checked.status == 0, str(checked)
+
+@pytest.fixture(scope="module")
+def bare(machine: Machine) -> snapshot.State:
+    """What the machine is like without Python."""
+    return snapshot.take(machine)
+
+
+@pytest.fixture(scope="module")
+def before(machine: Machine, bare: snapshot.State) -> snapshot.State:
+    """What it was like with Python, which deploy/up and deploy/down need and leave."""
+    installed = machine.run("sh", "deploy/cli/python.sh", MANIFEST)
+    assert installed.status == 0, str(installed)
     return snapshot.take(machine)
 
 
 def test_a_look_whether_it_can_work_changes_nothing(
-    machine: Machine, before: snapshot.State
+    machine: Machine, bare: snapshot.State
 ) -> None:
+    checked = machine.run("./deploy/up", "--check")
+    assert checked.status == 0, str(checked)
+    assert snapshot.differences(bare, snapshot.take(machine)) == []
+
+
+def test_the_same_with_python(machine: Machine, before: snapshot.State) -> None:
     checked = machine.run("./deploy/up", "--check")
     assert checked.status == 0, str(checked)
     assert snapshot.differences(before, snapshot.take(machine)) == []

@@ -74,7 +74,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, o
     def refuse(*_: object, **__: object) -> str:
         raise down.command.CommandError("no token")
 
-    entries: list[dict[str, object]] = [{"kind": "clouds", "path": down._CLOUDS}]
+    entries: list[dict[str, object]] = [{"kind": "service", "name": "compute-lxd"}]
     (tmp_path / "venv/bin").mkdir(parents=True)
     (tmp_path / "venv/bin/python").touch()
     monkeypatch.setattr(down.paths, "ROOT", tmp_path)
@@ -108,7 +108,11 @@ def test_servers_that_stay_in_the_databases_are_a_fault(
 def test_a_cloud_that_never_was_whole_has_no_servers(
     machine: list[dict[str, object]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    machine[:] = [{"kind": "tree", "path": "/x"}]
+    # Killed when Keystone was there, and so clouds.yaml, and Nova was not.
+    machine[:] = [
+        {"kind": "service", "name": "keystone"},
+        {"kind": "clouds", "path": "/etc/openstack/clouds.yaml"},
+    ]
     assert _down(monkeypatch) == 0
 
 
