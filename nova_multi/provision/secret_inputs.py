@@ -85,30 +85,15 @@ def read(store: Store, environment: str) -> Secrets:
 
     :param environment: UUID of its record.
     """
-    record = _record(store, environment)
+    record = find(store, environment)
     return Secrets(record.data) if record else Secrets()
 
 
-def write(store: Store, new: Record, found: Secrets) -> None:
-    """Keep that in place of what was kept.
+def find(store: Store, environment: str) -> Record | None:
+    """The record that keeps an environment's secrets.
 
-    :param new: as :func:`new_record` makes it; used if there is none yet.
+    :param environment: UUID of the environment's record.
     """
-    record = _record(store, new.scope)
-    if record is None:
-        store.add_record(dataclasses.replace(new, data=dict(found.kept)))
-    elif record.data != found.kept:
-        store.update_record(KIND, record.uuid, data=found.kept)
-
-
-def forget(store: Store, environment: str) -> None:
-    """Keep nothing any more."""
-    record = _record(store, environment)
-    if record:
-        store.delete_record(KIND, record.uuid)
-
-
-def _record(store: Store, environment: str) -> Record | None:
     found = store.list_records(KIND, scope=environment, name=NAME)
     return found[0] if found else None
 

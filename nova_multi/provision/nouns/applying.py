@@ -26,6 +26,8 @@ from nova_multi.provision.store import Record
 
 #: Times that a request is looked at again if others were quicker.
 _TRIES = 5
+#: Entries of an environment's record that nobody may have changed since.
+_EXPECTED = (definitions.QUEUE, "deleting", "state")
 
 
 class Applying(Wanting):
@@ -39,10 +41,15 @@ class Applying(Wanting):
     def define(
         self, caller: Caller, name: str, fields: Fields, scope: Scope
     ) -> Environment:
-        """Keep a definition; nothing is done."""
+        """Keep a definition; nothing is done.
+
+        :raises Conflict: an apply or a destroy goes on, or was accepted just now.
+        """
         environment = self._usable_environment(caller, name, scope)
+        self._check_not_applied(environment)
         wanted = self._wanted(caller, fields, scope, environment)
-        self._keep_definition(caller, environment, wanted)
+        kept = self._kept(caller, environment, wanted)
+        self._store.change_with(environment, _EXPECTED, kept=kept)
         self._audit(caller, "update", environment)
         return self._shown(environment)
 
@@ -81,10 +88,10 @@ class Applying(Wanting):
         if not going_on:
             # What can be refused is refused now.
             self._planned(wanted)
-        self._keep_definition(caller, environment, wanted)
         task = self._task(caller, TaskType.APPLY_ENVIRONMENT, environment)
         payload = self._payload(environment, wanted, fields)
-        return self._accept_turn(caller, environment, going_on, task, payload)
+        kept = self._kept(caller, environment, wanted)
+        return self._accept_turn(caller, environment, going_on, task, payload, kept)
 
     def destroy(
         self, caller: Caller, name: str, fields: Fields, scope: Scope
@@ -205,14 +212,15 @@ class Applying(Wanting):
         going_on: Sequence[str],
         task: Task,
         payload: Mapping[str, Any],
+        kept: Sequence[Record] = (),
     ) -> Accepted:
         """Accept a task behind all that go on already.
 
+        :param kept: what is stored with it, or not at all.
         :raises Conflict: somebody was quicker (``changed``).
         """
         queue = {definitions.QUEUE: [*going_on, task.uuid]}
-        expected = (definitions.QUEUE, "deleting", "state")
-        self._store.accept_on(environment, queue, expected, task, payload)
+        self._store.accept_on(environment, queue, _EXPECTED, task, payload, kept=kept)
         return self._accepted(caller, task, environment)
 
     def _accept_first(self, caller: Caller, wanted: Wanted, fields: Fields) -> Accepted:

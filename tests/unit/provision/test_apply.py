@@ -397,6 +397,95 @@ def test_two_later_ones_at_once(built, monkeypatch):
     assert task_of(built, accepted).status == "done"
 
 
+def secrets_of(stage):
+    (record,) = stage.store.list_records("secrets")
+    return {name: entry["value"] for name, entry in record.data.items()}
+
+
+def test_who_is_refused_has_written_nothing(built, monkeypatch):
+    """Of two that are quick, the slower one's definition and secrets are not kept."""
+    built.environment("shop")
+    definition = secret_shop()
+    other = secret_shop()
+    other["description"] = "of the other"
+    accept = built.store.accept_on
+
+    def late(*given, **named):
+        monkeypatch.setattr(built.store, "accept_on", accept)
+        shop.accept(built, definition, values={"given": "first"})
+        return accept(*given, **named)
+
+    monkeypatch.setattr(built.store, "accept_on", late)
+    with pytest.raises(Conflict) as caught:
+        shop.accept(built, other, values={"given": "second"})
+    assert caught.value.code == "being_applied"
+    assert secrets_of(built)["given"] == "first"
+    shown = built.service.environments.show(ADMIN, "shop", NOWHERE)
+    assert "of the other" not in shown.definition
+    made = secrets_of(built)["made"]
+    built.work()
+    assert f"export MADE={made}\n" in shop.user_data(built, "web-1")
+
+
+def test_nothing_is_defined_while_it_is_applied(built, monkeypatch):
+    built.environment("shop")
+    fields = {"definition": shop.shop(web={"count": 1})}
+    environments = built.service.environments
+    change = built.store.change_with
+
+    def late(*given, **named):
+        monkeypatch.setattr(built.store, "change_with", change)
+        shop.accept(built)
+        return change(*given, **named)
+
+    monkeypatch.setattr(built.store, "change_with", late)
+    for code in ("changed", "being_applied"):
+        with pytest.raises(Conflict) as caught:
+            environments.define(ADMIN, "shop", fields, NOWHERE)
+        assert caught.value.code == code
+    shown = environments.show(ADMIN, "shop", NOWHERE)
+    assert json.loads(shown.definition)["instances"]["web"]["count"] == 2
+
+
+@pytest.mark.parametrize("when", ["before", "at its end"])
+def test_an_apply_behind_a_destroy_keeps_its_definition(built, monkeypatch, when):
+    built.environment("shop")
+    before = built.world.left()
+    definition = secret_shop()
+    definition["instances"]["web"]["variables"]["AGAIN"] = "yes"
+    shop.apply(built, secret_shop(), values={"given": "a"})
+    destroyed = built.service.environments.destroy(ADMIN, "shop", {}, NOWHERE)
+    applied = []
+
+    def again():
+        values = {"given": "b"}
+        applied.append(shop.accept(built, definition, values=values, wait=True))
+
+    change = built.store.change_with
+
+    def late(*given, **named):
+        monkeypatch.setattr(built.store, "change_with", change)
+        again()
+        return change(*given, **named)
+
+    if when == "before":
+        again()
+    else:
+        monkeypatch.setattr(built.store, "change_with", late)
+    built.work()
+    assert task_of(built, destroyed).status == "deleted"
+    (task,) = (task_of(built, each) for each in applied)
+    assert task.status == "done", task.history[-1].message
+    assert "export GIVEN=pre-b-" in shop.user_data(built, "web-1")
+    outputs = built.service.environments.outputs(ADMIN, "shop", NOWHERE)
+    assert outputs["database"] == shop.server(built, "db").addresses[0].address
+    assert shop.plan(built, definition).is_empty
+    shop.destroy(built)
+    assert built.world.left() == before
+    assert not built.store.list_records("definition")
+    assert not built.store.list_records("secrets")
+
+
 def test_width(built):
     """No more go on at a time than was asked for."""
     most = []
