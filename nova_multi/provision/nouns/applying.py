@@ -19,6 +19,7 @@ from nova_multi.provision import (
     presence,
     secret_inputs,
 )
+from nova_multi.provision.nouns.base import work_on
 from nova_multi.provision.nouns.wanting import Wanted, Wanting
 from nova_multi.provision.references import Standing, filled
 from nova_multi.provision.service import Accepted, Caller, Fields, Scope
@@ -89,7 +90,7 @@ class Applying(Wanting):
             # What can be refused is refused now.
             self._planned(wanted)
         task = self._task(caller, TaskType.APPLY_ENVIRONMENT, environment)
-        payload = self._payload(environment, wanted, fields)
+        payload = self._payload(caller, environment, wanted, fields)
         kept = self._kept(caller, environment, wanted)
         return self._accept_turn(caller, environment, going_on, task, payload, kept)
 
@@ -102,13 +103,12 @@ class Applying(Wanting):
             self._find.check(caller, environment, "w", environment.openstack_id)
             going_on = self._turn(environment, fields)
             task = self._task(caller, TaskType.DESTROY_ENVIRONMENT, environment)
-            payload = {
-                "record": environment.uuid,
-                "name": environment.name,
+            told = {
                 "environment": environment.uuid,
                 "partition": environment.scope,
                 "width": fields.get("width"),
             }
+            payload = work_on(environment, caller, told)
             try:
                 return self._accept_turn(caller, environment, going_on, task, payload)
             except Conflict as error:
@@ -246,8 +246,8 @@ class Applying(Wanting):
             uuid=record.task_uuid,
             parent_uuid=task.uuid,
         )
-        payload = self._payload(record, wanted, fields)
-        making = {"record": record.uuid, "name": record.name, **made}
+        payload = self._payload(caller, record, wanted, fields)
+        making = work_on(record, caller, made)
         records = [
             record,
             self._definition_record(caller, record, wanted, had_address=False),
@@ -258,16 +258,14 @@ class Applying(Wanting):
         return self._accepted(caller, task, record)
 
     def _payload(
-        self, environment: Record, wanted: Wanted, fields: Fields
+        self, caller: Caller, environment: Record, wanted: Wanted, fields: Fields
     ) -> dict[str, Any]:
         definition = wanted.definition
         described: dict[str, Any] = {"description": definition.description}
         if definition.users is not None:
             described["users"] = list(definition.users)
             described["user_ids"] = self._user_ids(definition.users)
-        return {
-            "record": environment.uuid,
-            "name": environment.name,
+        told = {
             "environment": environment.uuid,
             "environment_task": environment.task_uuid,
             "partition": environment.scope,
@@ -276,6 +274,7 @@ class Applying(Wanting):
             "described": described,
             "width": fields.get("width"),
         }
+        return work_on(environment, caller, told)
 
     def _shown(self, record: Record) -> Environment:
         raise NotImplementedError

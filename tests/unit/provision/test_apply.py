@@ -746,6 +746,21 @@ def test_in_one_project_of_somebodys_cloud(make_stage):
     assert stage.world.left() == before
 
 
+def test_audit_records_say_from_where(built):
+    """Those of the whole, and of each part, when it begins and when it has ended."""
+    changed = shop.shop(web={"memory": 512, "count": 1}, db={"description": "data"})
+    built.audited.clear()
+    shop.apply(built)
+    shop.apply(built, changed | {"description": "our shop"})
+    shop.destroy(built)
+    told = {(event["action"], event["target"]["name"]) for _, event in built.audited}
+    assert {("create", "shop"), ("update", "shop"), ("delete", "shop")} <= told
+    assert {("create", "db"), ("update", "db"), ("delete", "db")} <= told
+    for kind, event in built.audited:
+        host = event["initiator"].get("host", {})
+        assert host.get("address") == ADMIN.remote_address, (kind, event)
+
+
 # -- each call fails once
 
 
