@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from nova_multi.domain.definition import Definition, Generator, Input, Reference, Scalar
 from nova_multi.domain.errors import Conflict
+from nova_multi.provision import guest
 from nova_multi.provision.store import Record, Store
 
 #: Kind of the records; their scope is the environment.
@@ -40,6 +41,16 @@ class Secrets:
         """How often the value of each input has changed."""
         return {name: entry["version"] for name, entry in self.kept.items()}
 
+    @property
+    def room(self) -> dict[tuple[str, str], int]:
+        """As :attr:`nova_multi.domain.plan.Facts.room`."""
+        return {
+            (name, attribute): guest.room_of(_text(value))
+            for name, entry in self.kept.items()
+            for attribute, value in entry.items()
+            if attribute != "version"
+        }
+
     def value(self, reference: Reference) -> str:
         """What a reference to an input is worth.
 
@@ -48,10 +59,7 @@ class Secrets:
         entry = self.kept.get(reference.name, {})
         if reference.attribute not in entry:
             raise Conflict(f"{reference} has no value", field="values")
-        value = entry[reference.attribute]
-        if isinstance(value, bool):
-            return "true" if value else "false"
-        return str(value)
+        return _text(entry[reference.attribute])
 
     def with_values(
         self, definition: Definition, values: Mapping[str, Scalar]
@@ -73,6 +81,12 @@ class Secrets:
             elif each.generate is not None:
                 found[name] = {**_generated(each), "version": 1}
         return Secrets(found)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
 
 
 def is_kept(one: Input) -> bool:

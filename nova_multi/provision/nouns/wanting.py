@@ -141,7 +141,9 @@ class Wanting(Wishes):
                         f"{part}: there is no provisioner {name}",
                         field=f"instances.{part}.provisioner",
                     ) from error
-        facts = Facts(provisioners=provisioners, secrets=secrets.versions)
+        facts = Facts(
+            provisioners=provisioners, secrets=secrets.versions, room=secrets.room
+        )
         keys = {image_key(definition, facts, part) for part in definition.instances}
         images = {
             key: self._image_facts(caller, key, environment) for key in keys if key[0]

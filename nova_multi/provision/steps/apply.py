@@ -7,6 +7,7 @@ a task of its own, which takes back what it has half-made; this one only begins 
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 from nova_multi import spec
@@ -14,7 +15,13 @@ from nova_multi.domain.errors import Conflict, NotFound
 from nova_multi.domain.names import Kind
 from nova_multi.domain.plan import Action, Plan, PlanStep
 from nova_multi.domain.task import TaskStatus
-from nova_multi.provision import definitions, planner, presence, publishing
+from nova_multi.provision import (
+    definitions,
+    planner,
+    presence,
+    publishing,
+    secret_inputs,
+)
 from nova_multi.provision.steps import subtasks
 from nova_multi.provision.steps.base import Step, Wait, Work, has_ended
 from nova_multi.provision.steps.scheduling import Schedule
@@ -78,6 +85,8 @@ def _plan(work: Work) -> None:
     record = _environment(work)
     present = presence.read(work.tools, record)
     facts = definitions.facts_of(work.payload["facts"])
+    secrets = secret_inputs.read(work.tools.store, record.uuid)
+    facts = dataclasses.replace(facts, room=secrets.room)
     found = planner.plan(spec.load_dict(work.payload["definition"]), present, facts)
     _keep(work, found)
 

@@ -555,6 +555,28 @@ def test_secrets_reach_scripts_and_nothing_else(built):
     assert not built.store.list_records("secrets")
 
 
+@pytest.mark.parametrize("waits", [False, True])
+def test_a_secret_that_has_no_room_is_refused_before_anything_is_deleted(built, waits):
+    definition = secret_shop()
+    definition["provisioners"]["site"]["script"] = f"#{'x' * 42_000}\n"
+    shop.apply(built, definition, values={"given": "a"})
+    before = server_ids(built)
+    values = {"given": "b'" * 1_000}
+    if waits:
+        more = secret_shop()
+        more["instances"]["db"]["description"] = "data"
+        more["provisioners"] = definition["provisioners"]
+        first = shop.accept(built, more)
+        task = built.done(shop.accept(built, definition, values=values, wait=True))
+        assert task_of(built, first).status == "done"
+        assert "as user-data" in task.history[-1].message
+    else:
+        with pytest.raises(Invalid) as caught:
+            shop.accept(built, definition, values=values)
+        assert caught.value.code == "user_data_too_large"
+    assert server_ids(built) == before
+
+
 def test_a_secret_that_is_missing(built):
     with pytest.raises(Invalid, match="given"):
         shop.plan(built, secret_shop())
