@@ -128,6 +128,8 @@ class Facts:
     :ivar images: an error where one can't be used; it counts only if it is needed.
     :ivar provisioners: those that the service knows and the definition does not.
     :ivar secrets: for each input whose value is kept, how often that has changed.
+    :ivar room: what the value of an input's attribute takes in a script's user-data, in
+        bytes; not kept with the rest.
     """
 
     images: Mapping[ImageKey, ImageFacts | DomainError] = dataclasses.field(
@@ -135,6 +137,9 @@ class Facts:
     )
     provisioners: Mapping[str, Provisioner] = dataclasses.field(default_factory=dict)
     secrets: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    room: Mapping[tuple[str, str], int] = dataclasses.field(
+        default_factory=dict, repr=False
+    )
 
 
 # -- what is to be done

@@ -68,8 +68,11 @@ cat > "$nm_dir/call" <<'%NONCE%-END'
 %SCRIPT%
 %NONCE%-END
 chmod 0700 "$nm_dir/script" "$nm_dir/call"
-for nm_name in progress phase output package service repository user file template \
-    property; do
+set -- progress phase output
+# Without the library these names stay the system's own commands.
+[ ! -f "$nm_dir/lib.sh" ] ||
+    set -- "$@" package service repository user file template property
+for nm_name in "$@"; do
     ln -s ../call "$nm_dir/bin/$nm_name"
 done
 nm_setsid=$(command -v setsid)

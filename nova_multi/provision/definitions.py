@@ -53,15 +53,22 @@ def had_address(store: Store, environment: Record) -> bool:
     return record is None or bool(record.data.get(_ADDRESS))
 
 
+def kept(store: Store, environment: str) -> list[Record]:
+    """All records of an environment's definition, with that of its secrets.
+
+    :param environment: UUID of its record.
+    """
+    found = (find(store, environment), secret_inputs.find(store, environment))
+    return [record for record in found if record]
+
+
 def forget(store: Store, environment: str) -> None:
     """Keep nothing of an environment's definition, nor of its secrets.
 
     :param environment: UUID of its record.
     """
-    record = find(store, environment)
-    if record:
-        store.delete_record(KIND, record.uuid)
-    secret_inputs.forget(store, environment)
+    for record in kept(store, environment):
+        store.delete_record(record.kind, record.uuid)
 
 
 def written(facts: Facts) -> dict[str, Any]:

@@ -45,6 +45,11 @@ def script_of(provisioner: Provisioner) -> str:
     return _clone(provisioner)
 
 
+def room_of(value: str) -> int:
+    """Bytes that a text takes within a variable, which is quoted."""
+    return len(value.encode()) + 4 * value.count("'")
+
+
 def user_data(
     script: str,
     variables: Mapping[str, str],

@@ -34,10 +34,22 @@ from nova_multi.domain.provisioner import Provisioner
 from nova_multi.domain.publish import Publish
 from nova_multi.domain.sizes import whole_gb
 from nova_multi.provision import guest
-from nova_multi.provision.references import is_secret, written
+from nova_multi.provision.references import MAX_TOLD, filled, is_secret, written
 
 #: Characters of a digest that are shown.
 _SHOWN = 12
+#: Characters that attributes of instances and environments may take in a script.
+_ROOM = {
+    "address": 40,
+    "addresses": MAX_TOLD * 16,
+    "host": 255,
+    "name": 255,
+    "partition": 255,
+    "publish_address": 40,
+    "published": 46,
+}
+#: What anything else may take, such as a key.
+_ANY_ROOM = 4000
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -202,14 +214,25 @@ def _made(
     )
 
 
-def room_problem(recipe: Recipe) -> Invalid | None:
+def room_problem(recipe: Recipe, room: Mapping[tuple[str, str], int]) -> Invalid | None:
     """Why a part's script, with all that it is told, can't be user-data; or None.
 
-    What references are worth isn't known yet: addresses take no more than these do.
+    What references are worth isn't known yet: they are taken to be long.
+
+    :param room: as :attr:`Facts.room`.
     """
     if not recipe.script:
         return None
-    told = {name: written(each) for name, each in recipe.variables.items()}
+
+    def stand_in(reference: Reference) -> str:
+        if is_secret(reference):
+            known = room.get((reference.name, reference.attribute))
+        else:
+            known = _ROOM.get(reference.attribute)
+        # Spaces are quoted, as anything may have to be.
+        return " " * (_ANY_ROOM if known is None else known)
+
+    told = {name: filled(each, stand_in) for name, each in recipe.variables.items()}
     try:
         guest.user_data(recipe.script, told, guest.new_nonce())
     except Invalid as error:

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from nova_multi.domain.definition import Definition, Generator, Input, Reference, Scalar
 from nova_multi.domain.errors import Conflict
+from nova_multi.provision import guest
 from nova_multi.provision.store import Record, Store
 
 #: Kind of the records; their scope is the environment.
@@ -40,6 +41,16 @@ class Secrets:
         """How often the value of each input has changed."""
         return {name: entry["version"] for name, entry in self.kept.items()}
 
+    @property
+    def room(self) -> dict[tuple[str, str], int]:
+        """As :attr:`nova_multi.domain.plan.Facts.room`."""
+        return {
+            (name, attribute): guest.room_of(_text(value))
+            for name, entry in self.kept.items()
+            for attribute, value in entry.items()
+            if attribute != "version"
+        }
+
     def value(self, reference: Reference) -> str:
         """What a reference to an input is worth.
 
@@ -48,10 +59,7 @@ class Secrets:
         entry = self.kept.get(reference.name, {})
         if reference.attribute not in entry:
             raise Conflict(f"{reference} has no value", field="values")
-        value = entry[reference.attribute]
-        if isinstance(value, bool):
-            return "true" if value else "false"
-        return str(value)
+        return _text(entry[reference.attribute])
 
     def with_values(
         self, definition: Definition, values: Mapping[str, Scalar]
@@ -75,6 +83,12 @@ class Secrets:
         return Secrets(found)
 
 
+def _text(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
+
+
 def is_kept(one: Input) -> bool:
     """Whether an input's value is kept here, and stands in no definition."""
     return one.secret or one.generate is not None
@@ -85,30 +99,15 @@ def read(store: Store, environment: str) -> Secrets:
 
     :param environment: UUID of its record.
     """
-    record = _record(store, environment)
+    record = find(store, environment)
     return Secrets(record.data) if record else Secrets()
 
 
-def write(store: Store, new: Record, found: Secrets) -> None:
-    """Keep that in place of what was kept.
+def find(store: Store, environment: str) -> Record | None:
+    """The record that keeps an environment's secrets.
 
-    :param new: as :func:`new_record` makes it; used if there is none yet.
+    :param environment: UUID of the environment's record.
     """
-    record = _record(store, new.scope)
-    if record is None:
-        store.add_record(dataclasses.replace(new, data=dict(found.kept)))
-    elif record.data != found.kept:
-        store.update_record(KIND, record.uuid, data=found.kept)
-
-
-def forget(store: Store, environment: str) -> None:
-    """Keep nothing any more."""
-    record = _record(store, environment)
-    if record:
-        store.delete_record(KIND, record.uuid)
-
-
-def _record(store: Store, environment: str) -> Record | None:
     found = store.list_records(KIND, scope=environment, name=NAME)
     return found[0] if found else None
 

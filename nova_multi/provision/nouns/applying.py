@@ -19,6 +19,7 @@ from nova_multi.provision import (
     presence,
     secret_inputs,
 )
+from nova_multi.provision.nouns.base import work_on
 from nova_multi.provision.nouns.wanting import Wanted, Wanting
 from nova_multi.provision.references import Standing, filled
 from nova_multi.provision.service import Accepted, Caller, Fields, Scope
@@ -26,6 +27,8 @@ from nova_multi.provision.store import Record
 
 #: Times that a request is looked at again if others were quicker.
 _TRIES = 5
+#: Entries of an environment's record that nobody may have changed since.
+_EXPECTED = (definitions.QUEUE, "deleting", "state")
 
 
 class Applying(Wanting):
@@ -39,10 +42,15 @@ class Applying(Wanting):
     def define(
         self, caller: Caller, name: str, fields: Fields, scope: Scope
     ) -> Environment:
-        """Keep a definition; nothing is done."""
+        """Keep a definition; nothing is done.
+
+        :raises Conflict: an apply or a destroy goes on, or was accepted just now.
+        """
         environment = self._usable_environment(caller, name, scope)
+        self._check_not_applied(environment)
         wanted = self._wanted(caller, fields, scope, environment)
-        self._keep_definition(caller, environment, wanted)
+        kept = self._kept(caller, environment, wanted)
+        self._store.change_with(environment, _EXPECTED, kept=kept)
         self._audit(caller, "update", environment)
         return self._shown(environment)
 
@@ -81,10 +89,10 @@ class Applying(Wanting):
         if not going_on:
             # What can be refused is refused now.
             self._planned(wanted)
-        self._keep_definition(caller, environment, wanted)
         task = self._task(caller, TaskType.APPLY_ENVIRONMENT, environment)
-        payload = self._payload(environment, wanted, fields)
-        return self._accept_turn(caller, environment, going_on, task, payload)
+        payload = self._payload(caller, environment, wanted, fields)
+        kept = self._kept(caller, environment, wanted)
+        return self._accept_turn(caller, environment, going_on, task, payload, kept)
 
     def destroy(
         self, caller: Caller, name: str, fields: Fields, scope: Scope
@@ -95,13 +103,12 @@ class Applying(Wanting):
             self._find.check(caller, environment, "w", environment.openstack_id)
             going_on = self._turn(environment, fields)
             task = self._task(caller, TaskType.DESTROY_ENVIRONMENT, environment)
-            payload = {
-                "record": environment.uuid,
-                "name": environment.name,
+            told = {
                 "environment": environment.uuid,
                 "partition": environment.scope,
                 "width": fields.get("width"),
             }
+            payload = work_on(environment, caller, told)
             try:
                 return self._accept_turn(caller, environment, going_on, task, payload)
             except Conflict as error:
@@ -205,14 +212,15 @@ class Applying(Wanting):
         going_on: Sequence[str],
         task: Task,
         payload: Mapping[str, Any],
+        kept: Sequence[Record] = (),
     ) -> Accepted:
         """Accept a task behind all that go on already.
 
+        :param kept: what is stored with it, or not at all.
         :raises Conflict: somebody was quicker (``changed``).
         """
         queue = {definitions.QUEUE: [*going_on, task.uuid]}
-        expected = (definitions.QUEUE, "deleting", "state")
-        self._store.accept_on(environment, queue, expected, task, payload)
+        self._store.accept_on(environment, queue, _EXPECTED, task, payload, kept=kept)
         return self._accepted(caller, task, environment)
 
     def _accept_first(self, caller: Caller, wanted: Wanted, fields: Fields) -> Accepted:
@@ -238,8 +246,8 @@ class Applying(Wanting):
             uuid=record.task_uuid,
             parent_uuid=task.uuid,
         )
-        payload = self._payload(record, wanted, fields)
-        making = {"record": record.uuid, "name": record.name, **made}
+        payload = self._payload(caller, record, wanted, fields)
+        making = work_on(record, caller, made)
         records = [
             record,
             self._definition_record(caller, record, wanted, had_address=False),
@@ -250,16 +258,14 @@ class Applying(Wanting):
         return self._accepted(caller, task, record)
 
     def _payload(
-        self, environment: Record, wanted: Wanted, fields: Fields
+        self, caller: Caller, environment: Record, wanted: Wanted, fields: Fields
     ) -> dict[str, Any]:
         definition = wanted.definition
         described: dict[str, Any] = {"description": definition.description}
         if definition.users is not None:
             described["users"] = list(definition.users)
             described["user_ids"] = self._user_ids(definition.users)
-        return {
-            "record": environment.uuid,
-            "name": environment.name,
+        told = {
             "environment": environment.uuid,
             "environment_task": environment.task_uuid,
             "partition": environment.scope,
@@ -268,6 +274,7 @@ class Applying(Wanting):
             "described": described,
             "width": fields.get("width"),
         }
+        return work_on(environment, caller, told)
 
     def _shown(self, record: Record) -> Environment:
         raise NotImplementedError

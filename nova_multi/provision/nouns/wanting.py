@@ -141,7 +141,9 @@ class Wanting(Wishes):
                         f"{part}: there is no provisioner {name}",
                         field=f"instances.{part}.provisioner",
                     ) from error
-        facts = Facts(provisioners=provisioners, secrets=secrets.versions)
+        facts = Facts(
+            provisioners=provisioners, secrets=secrets.versions, room=secrets.room
+        )
         keys = {image_key(definition, facts, part) for part in definition.instances}
         images = {
             key: self._image_facts(caller, key, environment) for key in keys if key[0]
@@ -173,23 +175,19 @@ class Wanting(Wishes):
 
     # -- keeping
 
-    def _keep_definition(
+    def _kept(
         self, caller: Caller, environment: Record, wanted: Wanted
-    ) -> None:
-        """Keep a definition and its secrets in place of what was kept."""
-        before = definitions.find(self._store, environment.uuid)
-        address = publishing.address_record(self._tools, environment.uuid)
-        new = self._definition_record(caller, environment, wanted, address is not None)
-        if before is None:
-            self._store.add_record(new)
+    ) -> Sequence[Record]:
+        """A definition and its secrets, to be stored in place of what is kept."""
+        if definitions.find(self._store, environment.uuid):
+            had_address = definitions.had_address(self._store, environment)
         else:
-            data = {**before.data, "definition": new.data["definition"]}
-            self._store.update_record(definitions.KIND, before.uuid, data=data)
-        secret_inputs.write(
-            self._store,
+            address = publishing.address_record(self._tools, environment.uuid)
+            had_address = address is not None
+        return [
+            self._definition_record(caller, environment, wanted, had_address),
             self._secrets_record(caller, environment, wanted),
-            wanted.secrets,
-        )
+        ]
 
     def _definition_record(
         self, caller: Caller, environment: Record, wanted: Wanted, had_address: bool

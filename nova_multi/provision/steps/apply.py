@@ -7,14 +7,21 @@ a task of its own, which takes back what it has half-made; this one only begins 
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 from nova_multi import spec
-from nova_multi.domain.errors import Conflict
+from nova_multi.domain.errors import Conflict, NotFound
 from nova_multi.domain.names import Kind
 from nova_multi.domain.plan import Action, Plan, PlanStep
 from nova_multi.domain.task import TaskStatus
-from nova_multi.provision import definitions, planner, presence, publishing
+from nova_multi.provision import (
+    definitions,
+    planner,
+    presence,
+    publishing,
+    secret_inputs,
+)
 from nova_multi.provision.steps import subtasks
 from nova_multi.provision.steps.base import Step, Wait, Work, has_ended
 from nova_multi.provision.steps.scheduling import Schedule
@@ -78,6 +85,8 @@ def _plan(work: Work) -> None:
     record = _environment(work)
     present = presence.read(work.tools, record)
     facts = definitions.facts_of(work.payload["facts"])
+    secrets = secret_inputs.read(work.tools.store, record.uuid)
+    facts = dataclasses.replace(facts, room=secrets.room)
     found = planner.plan(spec.load_dict(work.payload["definition"]), present, facts)
     _keep(work, found)
 
@@ -145,8 +154,28 @@ def _told(schedule: Schedule) -> str:
 
 
 def _forget(work: Work) -> None:
-    """As if there never had been a definition."""
+    """As if there never had been a definition, unless an apply of one waits."""
+    store = work.tools.store
     record = work.find_record(Kind.ENVIRONMENT)
-    if record is not None and not definitions.had_address(work.tools.store, record):
+    if record is None:
+        definitions.forget(store, work.payload["record"])
+        return
+    if not definitions.had_address(store, record):
         publishing.release_idle(work, record)
-    definitions.forget(work.tools.store, work.payload["record"])
+    if _is_waited_for(work, record):
+        return
+    kept = definitions.kept(store, record.uuid)
+    try:
+        store.change_with(record, [definitions.QUEUE], gone=kept)
+    except NotFound:
+        definitions.forget(store, record.uuid)
+    except Conflict as error:
+        # Somebody was accepted just now.
+        raise Wait(0) from error
+
+
+def _is_waited_for(work: Work, record: Record) -> bool:
+    """Whether others were accepted after this task: what is kept is theirs."""
+    queue = record.data.get(definitions.QUEUE, [])
+    after = queue[queue.index(work.uuid) + 1 :] if work.uuid in queue else []
+    return not all(has_ended(work, uuid) for uuid in after)

@@ -178,8 +178,7 @@ class Maker:
             task_uuid=task_uuid,
         )
         payload = {
-            "record": record.uuid,
-            "name": step.name,
+            **self._work_on(record, step.name),
             **new.payload(),
             **({"needs": values.needs} if values.needs else {}),
             **({"secret_variables": values.secret} if values.secret else {}),
@@ -230,8 +229,7 @@ class Maker:
         describe = {key: words[key] for key in words if key in fields}
         environment = self._work.record(Kind.ENVIRONMENT)
         payload = {
-            "record": record.uuid,
-            "name": step.name,
+            **self._work_on(record, step.name),
             "environment": environment.uuid,
             "partition": environment.scope,
             **({"describe": describe} if describe else {}),
@@ -247,8 +245,7 @@ class Maker:
         wanted = self._work.payload["described"]
         fields = {each.field for each in step.differences}
         payload: dict[str, Any] = {
-            "record": record.uuid,
-            "name": record.name,
+            **self._work_on(record),
             "environment": record.uuid,
             "partition": record.scope,
         }
@@ -270,8 +267,7 @@ class Maker:
         if other and not self._store.ends([other]):
             return str(other)
         payload = {
-            "record": record.uuid,
-            "name": record.name,
+            **self._work_on(record),
             "environment": record.scope,
         }
         task = self._task(step, Action.DELETE, task_uuid, record)
@@ -287,8 +283,7 @@ class Maker:
             return None
         state = record.data.get("state")
         payload = {
-            "record": record.uuid,
-            "name": record.name,
+            **self._work_on(record),
             "environment": record.uuid,
             "partition": record.scope,
             "state": "ready" if state == "ready" else "error",
@@ -299,6 +294,22 @@ class Maker:
         return self._accept_on(record, marks, marks, task, payload)
 
     # -- tasks
+
+    @property
+    def _remote_address(self) -> str:
+        """From where the whole was asked for."""
+        return str(self._work.payload.get("remote_address", ""))
+
+    def _work_on(self, record: Record, name: str = "") -> dict[str, Any]:
+        """What every sub-task is told.
+
+        :param name: that it is to have; the record's if empty.
+        """
+        return {
+            "record": record.uuid,
+            "name": name or record.name,
+            "remote_address": self._remote_address,
+        }
 
     def _task(
         self,
@@ -350,6 +361,7 @@ class Maker:
             user_id=task.user_id,
             project_id=task.project_id,
             request_id=task.request_ids[0] if task.request_ids else "",
+            remote_address=self._remote_address,
             object_uuid=record.openstack_id or record.uuid,
             name=record.name,
             task_uuid=task.uuid,

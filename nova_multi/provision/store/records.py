@@ -103,15 +103,7 @@ def update(
     :raises NameTaken: another one has the new name.
     :raises Conflict: somebody has changed what was expected.
     """
-    row = _row(connection, kind, uuid, lock=True)
-    if row is None:
-        raise NotFound(f"there is no {kind} {uuid}")
-    for key, value in (expected or {}).items():
-        if row["data"].get(key) != value:
-            raise Conflict(
-                f"{kind} {row['name']} was changed by another request just now",
-                code="changed",
-            )
+    row = check(connection, kind, uuid, expected or {})
     changed = {**values, "modified": at}
     if merge is not None:
         merged = {**changed.get("data", row["data"]), **merge}
@@ -123,6 +115,48 @@ def update(
     except db_exception.DBDuplicateEntry as error:
         raise _taken(kind, changed.get("name", row["name"])) from error
     return get(connection, kind, uuid)
+
+
+def check(
+    connection: sa.Connection, kind: str, uuid: str, expected: Mapping[str, Any]
+) -> sa.RowMapping:
+    """See that a record stays as it is until this transaction ends.
+
+    :param expected: entries that ``data`` must have; None is none.
+    :raises NotFound: there is no such record.
+    :raises Conflict: somebody has changed what was expected.
+    """
+    row = _row(connection, kind, uuid, lock=True)
+    if row is None:
+        raise NotFound(f"there is no {kind} {uuid}")
+    for key, value in expected.items():
+        if row["data"].get(key) != value:
+            raise Conflict(
+                f"{kind} {row['name']} was changed by another request just now",
+                code="changed",
+            )
+    return row
+
+
+def put(connection: sa.Connection, record: Record, at: datetime.datetime) -> None:
+    """Store a record; one of its kind, scope and name gets its data instead.
+
+    :raises NameTaken: another transaction is storing one.
+    """
+    there = select(
+        connection, record.kind, scopes=[record.scope], name=record.name, limit=1
+    )
+    if not there:
+        add(connection, record)
+    elif there[0].data != record.data:
+        update(
+            connection,
+            record.kind,
+            there[0].uuid,
+            at,
+            {"data": dict(record.data)},
+            None,
+        )
 
 
 def delete(connection: sa.Connection, kind: str, uuid: str) -> bool:

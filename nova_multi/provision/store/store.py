@@ -109,6 +109,7 @@ class Store:
         task: Task,
         payload: Mapping[str, Any],
         *,
+        kept: Iterable[Record] = (),
         owner: Claim | None = None,
     ) -> None:
         """Mark a record and accept the work on it: both, or nothing.
@@ -117,6 +118,7 @@ class Store:
         :param merge: as for :meth:`update_record`.
         :param expected: entries of its data that nobody may have changed since.
         :param payload: as for :meth:`add_task`.
+        :param kept: as for :meth:`change_with`.
         :param owner: as for :meth:`accept`.
         :raises NotFound: the record is gone.
         :raises Conflict: somebody has, or there is a task with that uuid.
@@ -127,6 +129,8 @@ class Store:
             _check_claim(connection, owner)
             at = self._clock()
             records.update(connection, record.kind, record.uuid, at, {}, merge, as_read)
+            for each in kept:
+                records.put(connection, each, at)
             tasks.add(connection, task, payload, (), self._database.now(connection))
 
     def task(self, uuid: str, *, log: bool = True) -> Task:
@@ -405,6 +409,32 @@ class Store:
         with self._database.write() as connection:
             at = self._clock()
             return records.update(connection, kind, uuid, at, values, merge)
+
+    @retried
+    def change_with(
+        self,
+        record: Record,
+        expected: Iterable[str],
+        *,
+        kept: Iterable[Record] = (),
+        gone: Iterable[Record] = (),
+    ) -> None:
+        """Change what belongs to a record: all of it, or nothing.
+
+        :param record: as the caller has read it; it stays as it is.
+        :param expected: entries of its data that nobody may have changed since.
+        :param kept: stored; those of their kind, scope and name get their data instead.
+        :param gone: forgotten, if they are there.
+        :raises NotFound: the record is gone.
+        :raises Conflict: somebody has changed what was expected (``changed``).
+        """
+        as_read = {key: record.data.get(key) for key in expected}
+        with self._database.write() as connection:
+            records.check(connection, record.kind, record.uuid, as_read)
+            for each in kept:
+                records.put(connection, each, self._clock())
+            for each in gone:
+                records.delete(connection, each.kind, each.uuid)
 
     @retried
     def delete_record(self, kind: Kind | str, uuid: str) -> bool:

@@ -397,6 +397,95 @@ def test_two_later_ones_at_once(built, monkeypatch):
     assert task_of(built, accepted).status == "done"
 
 
+def secrets_of(stage):
+    (record,) = stage.store.list_records("secrets")
+    return {name: entry["value"] for name, entry in record.data.items()}
+
+
+def test_who_is_refused_has_written_nothing(built, monkeypatch):
+    """Of two that are quick, the slower one's definition and secrets are not kept."""
+    built.environment("shop")
+    definition = secret_shop()
+    other = secret_shop()
+    other["description"] = "of the other"
+    accept = built.store.accept_on
+
+    def late(*given, **named):
+        monkeypatch.setattr(built.store, "accept_on", accept)
+        shop.accept(built, definition, values={"given": "first"})
+        return accept(*given, **named)
+
+    monkeypatch.setattr(built.store, "accept_on", late)
+    with pytest.raises(Conflict) as caught:
+        shop.accept(built, other, values={"given": "second"})
+    assert caught.value.code == "being_applied"
+    assert secrets_of(built)["given"] == "first"
+    shown = built.service.environments.show(ADMIN, "shop", NOWHERE)
+    assert "of the other" not in shown.definition
+    made = secrets_of(built)["made"]
+    built.work()
+    assert f"export MADE={made}\n" in shop.user_data(built, "web-1")
+
+
+def test_nothing_is_defined_while_it_is_applied(built, monkeypatch):
+    built.environment("shop")
+    fields = {"definition": shop.shop(web={"count": 1})}
+    environments = built.service.environments
+    change = built.store.change_with
+
+    def late(*given, **named):
+        monkeypatch.setattr(built.store, "change_with", change)
+        shop.accept(built)
+        return change(*given, **named)
+
+    monkeypatch.setattr(built.store, "change_with", late)
+    for code in ("changed", "being_applied"):
+        with pytest.raises(Conflict) as caught:
+            environments.define(ADMIN, "shop", fields, NOWHERE)
+        assert caught.value.code == code
+    shown = environments.show(ADMIN, "shop", NOWHERE)
+    assert json.loads(shown.definition)["instances"]["web"]["count"] == 2
+
+
+@pytest.mark.parametrize("when", ["before", "at its end"])
+def test_an_apply_behind_a_destroy_keeps_its_definition(built, monkeypatch, when):
+    built.environment("shop")
+    before = built.world.left()
+    definition = secret_shop()
+    definition["instances"]["web"]["variables"]["AGAIN"] = "yes"
+    shop.apply(built, secret_shop(), values={"given": "a"})
+    destroyed = built.service.environments.destroy(ADMIN, "shop", {}, NOWHERE)
+    applied = []
+
+    def again():
+        values = {"given": "b"}
+        applied.append(shop.accept(built, definition, values=values, wait=True))
+
+    change = built.store.change_with
+
+    def late(*given, **named):
+        monkeypatch.setattr(built.store, "change_with", change)
+        again()
+        return change(*given, **named)
+
+    if when == "before":
+        again()
+    else:
+        monkeypatch.setattr(built.store, "change_with", late)
+    built.work()
+    assert task_of(built, destroyed).status == "deleted"
+    (task,) = (task_of(built, each) for each in applied)
+    assert task.status == "done", task.history[-1].message
+    assert "export GIVEN=pre-b-" in shop.user_data(built, "web-1")
+    outputs = built.service.environments.outputs(ADMIN, "shop", NOWHERE)
+    assert outputs["database"] == shop.server(built, "db").addresses[0].address
+    assert shop.plan(built, definition).is_empty
+    shop.destroy(built)
+    assert built.world.left() == before
+    assert not built.store.list_records("definition")
+    assert not built.store.list_records("secrets")
+
+
 def test_width(built):
     """No more go on at a time than was asked for."""
     most = []
@@ -464,6 +553,28 @@ def test_secrets_reach_scripts_and_nothing_else(built):
     assert [str(d) for d in found.steps[0].differences] == ["secret given: replaced"]
     shop.destroy(built)
     assert not built.store.list_records("secrets")
+
+
+@pytest.mark.parametrize("waits", [False, True])
+def test_a_secret_that_has_no_room_is_refused_before_anything_is_deleted(built, waits):
+    definition = secret_shop()
+    definition["provisioners"]["site"]["script"] = f"#{'x' * 42_000}\n"
+    shop.apply(built, definition, values={"given": "a"})
+    before = server_ids(built)
+    values = {"given": "b'" * 1_000}
+    if waits:
+        more = secret_shop()
+        more["instances"]["db"]["description"] = "data"
+        more["provisioners"] = definition["provisioners"]
+        first = shop.accept(built, more)
+        task = built.done(shop.accept(built, definition, values=values, wait=True))
+        assert task_of(built, first).status == "done"
+        assert "as user-data" in task.history[-1].message
+    else:
+        with pytest.raises(Invalid) as caught:
+            shop.accept(built, definition, values=values)
+        assert caught.value.code == "user_data_too_large"
+    assert server_ids(built) == before
 
 
 def test_a_secret_that_is_missing(built):
@@ -655,6 +766,21 @@ def test_in_one_project_of_somebodys_cloud(make_stage):
     assert shop.plan(stage).is_empty
     shop.destroy(stage)
     assert stage.world.left() == before
+
+
+def test_audit_records_say_from_where(built):
+    """Those of the whole, and of each part, when it begins and when it has ended."""
+    changed = shop.shop(web={"memory": 512, "count": 1}, db={"description": "data"})
+    built.audited.clear()
+    shop.apply(built)
+    shop.apply(built, changed | {"description": "our shop"})
+    shop.destroy(built)
+    told = {(event["action"], event["target"]["name"]) for _, event in built.audited}
+    assert {("create", "shop"), ("update", "shop"), ("delete", "shop")} <= told
+    assert {("create", "db"), ("update", "db"), ("delete", "db")} <= told
+    for kind, event in built.audited:
+        host = event["initiator"].get("host", {})
+        assert host.get("address") == ADMIN.remote_address, (kind, event)
 
 
 # -- each call fails once

@@ -419,6 +419,26 @@ def test_what_can_not_be_unpacked_is_told(tmp_path, shell):
     assert report.log[1:] == ("ran",)
 
 
+@pytest.mark.parametrize("size", [33_000, 42_000])
+def test_without_the_library_the_systems_own_commands_are_called(tmp_path, shell, size):
+    """Whether it can't be unpacked, or is left out."""
+    folder = tmp_path / "few"
+    folder.mkdir()
+    for name in (*FEW, "cut", "sed", "setsid", "tr"):
+        (folder / name).symlink_to(shutil.which(name))
+    for name in ("service", "file"):
+        (folder / name).write_text(f'#!/bin/sh\necho "system\'s {name} $*"\n')
+        (folder / name).chmod(0o755)
+    script = f"#{'x' * size}\nservice web start\nfile put\nprogress on\npackage"
+    report = report_of(tmp_path, script, shell, path=str(folder))
+    assert report.log[1:4] == (
+        "system's service web start",
+        "system's file put",
+        "progress: on",
+    )
+    assert report.exit_code == 127
+
+
 def test_a_builder_is_cloned(tmp_path):
     if not shutil.which("git"):
         pytest.fail("git is needed")

@@ -20,7 +20,7 @@ from nova_multi.domain.plan import (
 )
 from nova_multi.domain.provisioner import Provisioner
 from nova_multi.domain.publish import Publish
-from nova_multi.provision import planner
+from nova_multi.provision import guest, planner
 from tests.unit.provision.planning import definition, facts_of, made, performed, steps
 
 SITE = {"provisioners": {"site": {"script": "echo site\n"}}}
@@ -55,6 +55,39 @@ def test_everything_is_new():
     ]
     assert plan.widths == (1, 3)
     assert {step.reason for step in plan.steps} == {"new"}
+
+
+@pytest.mark.parametrize(
+    ("reference", "room", "takes"),
+    [
+        ("${inputs.key}", {("key", "value"): 400}, 400),
+        ("${inputs.key}", {}, 4000),
+        ("${inputs.key.public}", {("key", "value"): 9}, 4000),
+        ("${instances.db.addresses}", {}, 1024),
+        ("${instances.db.address}", {}, 40),
+    ],
+)
+def test_what_references_may_take_has_room_in_a_script(reference, room, takes):
+    """Else a replacement would be refused only when the old one is gone."""
+    # What script and value may take together.
+    some = len(guest.user_data("#" * 43_000, {"X": " "}, "0" * 16))
+    most = 43_001 + 65535 // 4 * 3 - some
+
+    def plan_of(size):
+        wanted = definition(
+            {
+                "db": {},
+                "web": {"provisioner": "site", "variables": {"X": reference}},
+            },
+            provisioners={"site": {"script": "#" * size}},
+            inputs={"key": {"generate": "key"}},
+        )
+        return planned(wanted, facts=facts_of(wanted, room=room))
+
+    assert plan_of(most - takes).steps
+    with pytest.raises(Invalid) as caught:
+        plan_of(most - takes + 1)
+    assert caught.value.code == "user_data_too_large"
 
 
 def test_dependencies_come_first():
