@@ -172,3 +172,34 @@ def test_signatures_are_not_kept_as_they_are(store, tmp_path):
     store.use_signature("c2VjcmV0", 900)
     for path in tmp_path.glob("store.sqlite*"):
         assert b"c2VjcmV0" not in path.read_bytes()
+
+
+def test_what_belongs_to_a_record_is_changed_with_it_or_not_at_all(store, add, clock):
+    read = add("u", kind=Kind.ENVIRONMENT, data={"turn": 1})
+    gone = add("old", kind="secrets", name="old", scope="u")
+
+    def change(value):
+        kept = Record(
+            "definition",
+            f"d{value}",
+            "d",
+            clock(),
+            clock(),
+            scope="u",
+            data={"v": value},
+        )
+        store.change_with(read, ["turn"], kept=[kept], gone=[gone])
+
+    change(1)
+    change(2)
+    (found,) = store.list_records("definition")
+    assert (found.uuid, found.data) == ("d1", {"v": 2})
+    assert not store.list_records("secrets")
+    store.update_record(Kind.ENVIRONMENT, "u", merge={"turn": 2})
+    with pytest.raises(Conflict) as caught:
+        change(3)
+    assert caught.value.code == "changed"
+    assert store.list_records("definition") == [found]
+    store.delete_record(Kind.ENVIRONMENT, "u")
+    with pytest.raises(NotFound):
+        change(3)
