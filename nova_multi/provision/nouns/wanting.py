@@ -52,7 +52,10 @@ class Wanting(Wishes):
         self, caller: Caller, name: str, fields: Fields, scope: Scope
     ) -> Record | None:
         """The environment; None if there is none, and a definition to make it by."""
-        partition = fields.get("definition", {}).get("partition") or scope.partition
+        # It is as it was sent: whether it is a definition is only seen later.
+        partition = fields.get("definition", {}).get("partition")
+        if not (partition and isinstance(partition, str)):
+            partition = scope.partition
         try:
             return self._find.environment(caller, name, Scope(partition=partition))
         except NotFound:

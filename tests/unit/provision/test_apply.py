@@ -594,6 +594,15 @@ def test_what_is_refused(built):
     assert not shop.plan(built, shop.SHOP | {"partition": "other_co"}).is_empty
 
 
+@pytest.mark.parametrize("partition", [{"a": 1}, ["dev_co"], 7])
+def test_a_partition_that_is_no_name(built, partition):
+    """It is refused before anything is looked for by it."""
+    for _ in range(2):
+        with pytest.raises(Invalid, match="partition"):
+            shop.accept(built, shop.SHOP | {"partition": partition})
+        shop.apply(built)
+
+
 def test_who_may_not_see_it(built):
     shop.apply(built)
     for call in (
