@@ -10,7 +10,7 @@ import shlex
 import pytest
 
 from nova_multi.cloud import values
-from nova_multi.domain.errors import Conflict, Invalid, NotFound
+from nova_multi.domain.errors import Conflict, Invalid, NotFound, Unsupported
 from nova_multi.provision.store import Fenced, Record
 from tests.unit.provision import shop
 from tests.unit.provision.callers import STRANGER, member_of
@@ -664,6 +664,23 @@ def test_in_one_project_of_somebodys_cloud(make_stage):
     assert shop.plan(stage).is_empty
     shop.destroy(stage)
     assert stage.world.left() == before
+
+
+@pytest.mark.parametrize("users", [["alice"], []])
+def test_users_in_one_project_of_somebodys_cloud(make_stage, users):
+    """A role in the one project is nothing that a definition gives."""
+    stage = shop.furnish(make_stage(single=True))
+    stage.environment("shop")
+    definition = shop.SHOP | {"users": users}
+    fields = {"definition": definition}
+    for call in (
+        lambda: shop.plan(stage, definition),
+        lambda: shop.accept(stage, definition),
+        lambda: stage.service.environments.define(ADMIN, "shop", fields, NOWHERE),
+    ):
+        with pytest.raises(Unsupported, match="share one project") as caught:
+            call()
+        assert caught.value.field == "users"
 
 
 # -- each call fails once
