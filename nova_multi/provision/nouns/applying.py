@@ -10,7 +10,7 @@ from typing import Any
 from nova_multi import spec
 from nova_multi.domain.definition import Root
 from nova_multi.domain.environment import Environment
-from nova_multi.domain.errors import Conflict, Invalid
+from nova_multi.domain.errors import Conflict, Forbidden, Invalid
 from nova_multi.domain.plan import Plan, PresentInstance
 from nova_multi.domain.task import Task, TaskType
 from nova_multi.provision import (
@@ -34,6 +34,7 @@ class Applying(Wanting):
     def plan(self, caller: Caller, fields: Fields, scope: Scope) -> Plan:
         """What applying a definition would do; only reads."""
         wanted = self._wanted(caller, fields, scope)
+        self._check_no_guess(caller, wanted, fields)
         return self._planned(wanted)
 
     def define(
@@ -171,6 +172,30 @@ class Applying(Wanting):
                     field=f"values.{name}",
                 )
         return {**fields, "definition": definition}
+
+    def _check_no_guess(self, caller: Caller, wanted: Wanted, fields: Fields) -> None:
+        """See that who gives secrets for what is there may change it.
+
+        A plan tells whether they are those that are kept: else it could be asked until
+        they are.
+
+        :raises Forbidden: the caller may not.
+        """
+        environment, inputs = wanted.environment, wanted.definition.inputs
+        given = [
+            name
+            for name in fields.get("values") or {}
+            if name in inputs and secret_inputs.is_kept(inputs[name])
+        ]
+        if environment is None or not given:
+            return
+        self._find.check(caller, environment, "w", environment.openstack_id)
+        if not (caller.admin or caller.member):
+            raise Forbidden(
+                f"who may not change environment {environment.name} gives no values of"
+                f" its secrets: {', '.join(given)}",
+                field="values",
+            )
 
     def _planned(self, wanted: Wanted) -> Plan:
         present = presence.read(self._tools, wanted.environment)

@@ -10,10 +10,11 @@ import shlex
 import pytest
 
 from nova_multi.cloud import values
-from nova_multi.domain.errors import Conflict, Invalid, NotFound, Unsupported
+from nova_multi.domain.errors import Conflict, Forbidden, Invalid, NotFound, Unsupported
+from nova_multi.domain.permissions import Permissions
 from nova_multi.provision.store import Fenced, Record
 from tests.unit.provision import shop
-from tests.unit.provision.callers import STRANGER, member_of
+from tests.unit.provision.callers import STRANGER, member_of, reader_of
 from tests.unit.provision.conftest import ADMIN, NOWHERE
 
 
@@ -469,6 +470,28 @@ def test_secrets_reach_scripts_and_nothing_else(built):
 def test_a_secret_that_is_missing(built):
     with pytest.raises(Invalid, match="given"):
         shop.plan(built, secret_shop())
+
+
+@pytest.mark.parametrize("name", ["given", "made"])
+def test_a_plan_is_nothing_to_guess_secrets_by(built, name):
+    definition = secret_shop()
+    values = {"given": "right"}
+    # Where nothing is there, nothing is kept.
+    assert not shop.plan(built, definition, ADMIN, values=values).is_empty
+    shop.apply(built, definition, values=values)
+    reader, member = reader_of(built, "shop"), member_of(built, "shop")
+    for guess in ("right", "wrong"):
+        with pytest.raises(Forbidden, match=f"its secrets: {name}") as caught:
+            shop.plan(built, definition, reader, values={name: guess})
+        assert caught.value.field == "values"
+    assert shop.plan(built, definition, reader, values={"open": "x"}).is_empty
+    assert not shop.plan(built, definition, member, values={name: "wrong"}).is_empty
+    (record,) = built.store.list_records("environment")
+    closed = Permissions("rwxr-xr-x")
+    built.store.update_record("environment", record.uuid, permissions=closed)
+    with pytest.raises(Forbidden, match="permissions of environment shop"):
+        shop.plan(built, definition, member, values={name: "wrong"})
+    assert shop.plan(built, definition, member).is_empty
 
 
 def test_values_are_data_only(built):
