@@ -643,6 +643,89 @@ def test_who_may_not_see_it(built):
     assert record.owner_id == member.user_id
 
 
+def keep_to_owner(stage, name, owner, permissions="rwx------"):
+    """Leave an instance to one member."""
+    (record,) = stage.store.list_records("instance", name=name)
+    permissions = Permissions(permissions)
+    stage.store.update_record("instance", record.uuid, permissions=permissions)
+    assert record.owner_id == owner.user_id
+
+
+def shop_of_alice(stage):
+    """The shop with a database that is Alice's; and Bob, who works there, too."""
+    stage.environment("shop")
+    alice, bob = (member_of(stage, "shop", user) for user in ("alice", "bob"))
+    assert stage.done(shop.accept(stage, caller=alice)).status == "done"
+    return alice, bob
+
+
+UPDATE = shop.shop(db={"description": "x"})
+REPLACE = shop.shop(db={"memory": 1024})
+DELETE = shop.shop(db=None, web={"variables": {}}) | {"outputs": {}}
+
+
+@pytest.mark.parametrize("permissions", ["rwx------", "rwxr-xr-x"])
+@pytest.mark.parametrize("definition", [UPDATE, REPLACE, DELETE])
+def test_instances_that_others_may_not_change(built, definition, permissions):
+    alice, bob = shop_of_alice(built)
+    keep_to_owner(built, "db", alice, permissions)
+    servers = server_ids(built)
+    destroy = built.service.environments.destroy
+    for call in (
+        lambda: shop.accept(built, definition, bob),
+        lambda: destroy(bob, "shop", {}, NOWHERE),
+    ):
+        with pytest.raises(Forbidden, match="instance db .* don't let you change it"):
+            call()
+    kept = built.service.environments.show(ADMIN, "shop", NOWHERE).definition
+    assert json.loads(kept)["instances"]["db"] == shop.SHOP["instances"]["db"]
+    assert server_ids(built) == servers
+    # What leaves it alone is Bob's to do.
+    more = shop.shop(web={"count": 3})
+    assert built.done(shop.accept(built, more, bob)).status == "done"
+    assert built.done(shop.accept(built, definition, alice)).status == "done"
+    assert built.done(destroy(ADMIN, "shop", {}, NOWHERE)).status == "deleted"
+
+
+@pytest.mark.parametrize("act", ["apply", "destroy"])
+def test_waiting_is_no_way_round_permissions(built, act):
+    """What is there only when it has its turn is looked at then."""
+    alice, bob = shop_of_alice(built)
+    keep_to_owner(built, "db", alice)
+    first = shop.accept(built, shop.shop(web={"count": 3}), alice)
+    if act == "apply":
+        accepted = shop.accept(built, REPLACE, bob, wait=True)
+    else:
+        environments = built.service.environments
+        accepted = environments.destroy(bob, "shop", {"wait": True}, NOWHERE)
+    built.work()
+    assert task_of(built, first).status == "done"
+    task = task_of(built, accepted)
+    assert task.status == "error"
+    assert "instance db (rwx------) don't let you change" in task.history[-1].message
+    assert shop.names(built) == ["db", "web-1", "web-2", "web-3"]
+
+
+def test_instances_that_others_may_not_see(built):
+    alice, bob = shop_of_alice(built)
+    keep_to_owner(built, "db", alice)
+    address = shop.server(built, "db").addresses[0].address
+    outputs = built.service.environments.outputs
+    assert outputs(bob, "shop", NOWHERE)["database"] is None
+    assert outputs(bob, "shop", NOWHERE)["url"]
+    for caller in (alice, ADMIN):
+        assert outputs(caller, "shop", NOWHERE)["database"] == address
+    found = shop.plan(built, REPLACE, bob)
+    assert shop.steps(found) == ["replace db", "replace web-1", "replace web-2"]
+    told = [[str(d) for d in step.differences] for step in found.steps]
+    of_web = ["${instances.db.address}: replaced"]
+    assert told == [["memory  -> 1024: replaced"], of_web, of_web]
+    for caller in (alice, ADMIN):
+        found = shop.plan(built, REPLACE, caller)
+        assert "memory 512 -> 1024: replaced" in found.steps[0].reason
+        assert address in found.steps[1].reason
+
+
 def test_outputs_of_what_is_not_there(built):
     built.world.broken["db"] = "unplaced"
     shop.apply(built, end="error")
