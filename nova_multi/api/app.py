@@ -165,7 +165,11 @@ class _View:
                     "the service is another project's own", code="other_project"
                 )
             self._enforce(caller, route.policy)
-            caller = dataclasses.replace(caller, admin=self._may(caller, "admin"))
+            caller = dataclasses.replace(
+                caller,
+                admin=self._may(caller, "admin"),
+                member=self._may(caller, "member"),
+            )
         for name in names.values():
             if len(name) > 255 or not name.isprintable():
                 raise NotFound("there is nothing of that name")

@@ -237,6 +237,11 @@ class Plan:
         levels = Counter(step.level for step in self.steps)
         return tuple(levels[level] for level in sorted(levels))
 
+    @property
+    def changed(self) -> frozenset[str]:
+        """UUIDs of the records of instances that don't stay as they are."""
+        return frozenset(step.record for step in self.steps if step.record)
+
     def count(self, action: Action) -> int:
         """How many steps do that."""
         return sum(step.action is action for step in self.steps)

@@ -230,6 +230,8 @@ class _Planner:
         )
         wanted: dict[Place, str] = {}
         for part, recipe in self._recipes.items():
+            if not recipe.names:
+                continue
             for each in recipe.publish:
                 place = each.place
                 if place is None:

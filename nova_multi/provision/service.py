@@ -59,6 +59,7 @@ class Caller:
     :ivar request_id: ``req-<uuid>``, kept with the task and in the audit record.
     :ivar remote_address: of the client, empty if unknown.
     :ivar admin: whether the rule ``admin`` of the policy lets them see everything.
+    :ivar member: whether its rule ``member`` lets them change things.
     """
 
     user_id: str
@@ -67,6 +68,7 @@ class Caller:
     request_id: str = ""
     remote_address: str = ""
     admin: bool = False
+    member: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -229,6 +231,8 @@ class Environments(Collection[Environment], Protocol):
         """What applying a definition would do; changes nothing.
 
         :param fields: ``definition``, as plain data, and ``values`` of its inputs.
+        :raises Forbidden: values of secrets are given for an environment that is there,
+            by who may not change it: a plan tells whether they are right.
         """
 
     def define(

@@ -4,14 +4,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 from nova_multi import spec
 from nova_multi.domain.definition import Root
 from nova_multi.domain.environment import Environment
-from nova_multi.domain.errors import Conflict, Invalid
-from nova_multi.domain.plan import Plan, PresentInstance
+from nova_multi.domain.errors import Conflict, Forbidden, Invalid
+from nova_multi.domain.names import Kind
+from nova_multi.domain.plan import Difference, Plan, PlanStep, PresentInstance
 from nova_multi.domain.task import Task, TaskType
 from nova_multi.provision import (
     definitions,
@@ -37,7 +38,12 @@ class Applying(Wanting):
     def plan(self, caller: Caller, fields: Fields, scope: Scope) -> Plan:
         """What applying a definition would do; only reads."""
         wanted = self._wanted(caller, fields, scope)
-        return self._planned(wanted)
+        self._check_no_guess(caller, wanted, fields)
+        found = self._planned(wanted)
+        if wanted.environment is None:
+            return found
+        hidden = self._find.hidden_instances(caller, wanted.environment)
+        return _without(found, {each.uuid for each in hidden})
 
     def define(
         self, caller: Caller, name: str, fields: Fields, scope: Scope
@@ -87,8 +93,9 @@ class Applying(Wanting):
             self._planned(wanted)
             return self._accept_first(caller, wanted, fields)
         if not going_on:
-            # What can be refused is refused now.
-            self._planned(wanted)
+            # What can be refused is refused now; the rest by the task.
+            changed = self._planned(wanted).changed
+            self._find.check_instances(caller, environment, changed)
         task = self._task(caller, TaskType.APPLY_ENVIRONMENT, environment)
         payload = self._payload(caller, environment, wanted, fields)
         kept = self._kept(caller, environment, wanted)
@@ -102,11 +109,21 @@ class Applying(Wanting):
             environment = self._find.environment(caller, name, scope)
             self._find.check(caller, environment, "w", environment.openstack_id)
             going_on = self._turn(environment, fields)
+            if not going_on:
+                made = {
+                    each.uuid
+                    for each in self._store.list_records(
+                        Kind.INSTANCE, scope=environment.uuid
+                    )
+                    if each.data.get(presence.PART)
+                }
+                self._find.check_instances(caller, environment, made)
             task = self._task(caller, TaskType.DESTROY_ENVIRONMENT, environment)
             told = {
                 "environment": environment.uuid,
                 "partition": environment.scope,
                 "width": fields.get("width"),
+                "admin": caller.admin,
             }
             payload = work_on(environment, caller, told)
             try:
@@ -117,15 +134,17 @@ class Applying(Wanting):
         raise AssertionError("not reached")
 
     def outputs(self, caller: Caller, name: str, scope: Scope) -> Fields:
-        """What a definition's outputs are worth now."""
+        """What a definition's outputs are worth now; nothing of what is hidden."""
         environment = self._find.environment(caller, name, scope)
         definition = spec.load_dict(self._definition(environment))
         present = presence.read(self._tools, environment)
         instances: dict[str, list[PresentInstance | None]] = {
             part: [None] * each.count for part, each in definition.instances.items()
         }
+        hidden = self._find.hidden_instances(caller, environment)
+        unseen = {each.uuid for each in hidden}
         for one in present.instances:
-            if one.index < len(instances.get(one.part, ())):
+            if one.uuid not in unseen and one.index < len(instances.get(one.part, ())):
                 instances[one.part][one.index] = one
         standing = Standing(present.environment, instances)
         kept = secret_inputs.read(self._store, environment.uuid)
@@ -178,6 +197,30 @@ class Applying(Wanting):
                     field=f"values.{name}",
                 )
         return {**fields, "definition": definition}
+
+    def _check_no_guess(self, caller: Caller, wanted: Wanted, fields: Fields) -> None:
+        """See that who gives secrets for what is there may change it.
+
+        A plan tells whether they are those that are kept: else it could be asked until
+        they are.
+
+        :raises Forbidden: the caller may not.
+        """
+        environment, inputs = wanted.environment, wanted.definition.inputs
+        given = [
+            name
+            for name in fields.get("values") or {}
+            if name in inputs and secret_inputs.is_kept(inputs[name])
+        ]
+        if environment is None or not given:
+            return
+        self._find.check(caller, environment, "w", environment.openstack_id)
+        if not (caller.admin or caller.member):
+            raise Forbidden(
+                f"who may not change environment {environment.name} gives no values of"
+                f" its secrets: {', '.join(given)}",
+                field="values",
+            )
 
     def _planned(self, wanted: Wanted) -> Plan:
         present = presence.read(self._tools, wanted.environment)
@@ -273,11 +316,35 @@ class Applying(Wanting):
             "facts": definitions.written(wanted.facts),
             "described": described,
             "width": fields.get("width"),
+            "admin": caller.admin,
         }
         return work_on(environment, caller, told)
 
     def _shown(self, record: Record) -> Environment:
         raise NotImplementedError
+
+
+def _without(found: Plan, hidden: Set[str]) -> Plan:
+    """A plan that tells nothing of what instances are like that are not to be seen.
+
+    What others were told of instances goes, too, as soon as one is not to be seen.
+    """
+    if not hidden:
+        return found
+
+    def shown(step: PlanStep, each: Difference) -> Difference:
+        if each.field.startswith(("${instances", "${provisioners")):
+            return dataclasses.replace(each, before="", after="")
+        unseen = step.record in hidden
+        return dataclasses.replace(each, before="") if unseen else each
+
+    steps = tuple(
+        dataclasses.replace(
+            step, differences=tuple(shown(step, each) for each in step.differences)
+        )
+        for step in found.steps
+    )
+    return dataclasses.replace(found, steps=steps)
 
 
 def _being_applied(name: str, task_uuid: str) -> Conflict:

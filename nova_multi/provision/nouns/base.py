@@ -311,6 +311,14 @@ def limited_by_cloud() -> Unsupported:
     )
 
 
+def shared_by_users() -> Unsupported:
+    """Who uses an environment has a role in its project."""
+    return Unsupported(
+        "all environments share one project here: who may use that may use them all",
+        field="users",
+    )
+
+
 def not_yet(what: str) -> Unsupported:
     """What is to come."""
     return Unsupported(f"{what} is not there yet")

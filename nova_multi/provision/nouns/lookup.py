@@ -8,7 +8,7 @@ environments see them as far as their permissions allow.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from typing import Literal
 
 from nova_multi.domain.errors import Ambiguous, Forbidden, NotFound
@@ -160,6 +160,28 @@ class Lookup:
         environment = self._store.record(Kind.ENVIRONMENT, record.scope)
         self.check(caller, record, action, environment.openstack_id)
         return record
+
+    def hidden_instances(self, caller: Caller, environment: Record) -> list[Record]:
+        """An environment's instances that the caller may not see."""
+        return [
+            each
+            for each in self._store.list_records(Kind.INSTANCE, scope=environment.uuid)
+            if not self.may(caller, each, "r", environment.openstack_id)
+        ]
+
+    def check_instances(
+        self, caller: Caller, environment: Record, uuids: Set[str]
+    ) -> None:
+        """See that the caller may change or delete some of an environment's instances.
+
+        :param uuids: of their records.
+        :raises Forbidden: one is not left to the caller.
+        """
+        if caller.admin or not uuids:
+            return
+        for each in self._store.list_records(Kind.INSTANCE, scope=environment.uuid):
+            if each.uuid in uuids:
+                self.check(caller, each, "w", environment.openstack_id)
 
     # -- what belongs to partitions
 

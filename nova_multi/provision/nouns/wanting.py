@@ -21,7 +21,7 @@ from nova_multi.domain.names import Kind, check_name
 from nova_multi.domain.partition import Limits
 from nova_multi.domain.plan import Facts, ImageFacts, ImageKey
 from nova_multi.provision import definitions, limits, publishing, secret_inputs
-from nova_multi.provision.nouns.base import limited_by_cloud
+from nova_multi.provision.nouns.base import limited_by_cloud, shared_by_users
 from nova_multi.provision.nouns.users import Users
 from nova_multi.provision.nouns.wishes import Wishes, driver_of
 from nova_multi.provision.recipes import image_key
@@ -52,7 +52,10 @@ class Wanting(Wishes):
         self, caller: Caller, name: str, fields: Fields, scope: Scope
     ) -> Record | None:
         """The environment; None if there is none, and a definition to make it by."""
-        partition = fields.get("definition", {}).get("partition") or scope.partition
+        # It is as it was sent: whether it is a definition is only seen later.
+        partition = fields.get("definition", {}).get("partition")
+        if not (partition and isinstance(partition, str)):
+            partition = scope.partition
         try:
             return self._find.environment(caller, name, Scope(partition=partition))
         except NotFound:
@@ -70,9 +73,9 @@ class Wanting(Wishes):
         """A definition with all that it names; only reads."""
         given = fields.get("values") or {}
         definition = spec.load_dict(fields["definition"], values=given)
-        if definition.users is not None and not (
-            self._tools.single or self._find.is_admin(caller)
-        ):
+        if definition.users is not None and self._tools.single:
+            raise shared_by_users()
+        if definition.users is not None and not self._find.is_admin(caller):
             # Else anybody could find out who there is.
             raise Forbidden(
                 "only an administrator names the users of an environment",

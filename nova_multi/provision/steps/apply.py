@@ -22,6 +22,8 @@ from nova_multi.provision import (
     publishing,
     secret_inputs,
 )
+from nova_multi.provision.nouns.lookup import Lookup
+from nova_multi.provision.service import Caller
 from nova_multi.provision.steps import subtasks
 from nova_multi.provision.steps.base import Step, Wait, Work, has_ended
 from nova_multi.provision.steps.scheduling import Schedule
@@ -88,6 +90,7 @@ def _plan(work: Work) -> None:
     secrets = secret_inputs.read(work.tools.store, record.uuid)
     facts = dataclasses.replace(facts, room=secrets.room)
     found = planner.plan(spec.load_dict(work.payload["definition"]), present, facts)
+    _check_rights(work, record, found)
     _keep(work, found)
 
 
@@ -96,7 +99,26 @@ def _plan_destroy(work: Work) -> None:
     record = work.find_record(Kind.ENVIRONMENT)
     present = presence.read(work.tools, record)
     name = record.name if record else work.name
-    _keep(work, planner.plan_destroy(name, "", present))
+    found = planner.plan_destroy(name, "", present)
+    if record:
+        _check_rights(work, record, found)
+    _keep(work, found)
+
+
+def _check_rights(work: Work, environment: Record, found: Plan) -> None:
+    """See that who has asked may change what is to be changed.
+
+    Others were at it since then: it may be more than there was.
+
+    :raises Forbidden: an instance is not left to them.
+    """
+    asker = Caller(
+        work.task.user_id,
+        work.task.project_id,
+        # Tasks from before an upgrade don't tell.
+        admin=work.payload.get("admin", True),
+    )
+    Lookup(work.tools).check_instances(asker, environment, found.changed)
 
 
 def _environment(work: Work) -> Record:

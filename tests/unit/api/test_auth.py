@@ -66,6 +66,22 @@ def test_roles(api: Api, route: Any) -> None:
     assert api(route.method, _path(route)).status_code != 403
 
 
+def test_the_service_is_told_who_may_change_things(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan, told = api.service.environments.plan, []
+
+    def noted(caller: Any, *given: Any) -> Any:
+        told.append((caller.member, caller.admin))
+        return plan(caller, *given)
+
+    monkeypatch.setattr(api.service.environments, "plan", noted)
+    for token in ("reader-token", "member-token", "admin-token"):
+        answer = api("POST", "/environments/plan", {"name": "dev"}, token=token)
+        assert answer.status_code == 200
+    assert told == [(False, False), (True, False), (True, True)]
+
+
 def test_only_administrators_name_the_node(api: Api) -> None:
     body = {"name": "web", "node": "node1"}
     error = api.error(api("POST", "/instances", body, token="member-token"), 403)

@@ -12,7 +12,13 @@ DEBIAN_12 = {"os_distro": "debian", "os_version": "12"}
 def member_of(stage, environment="dev", user="user-m"):
     """A user with a token for an environment's project."""
     found = stage.service.environments.show(ADMIN, environment, NOWHERE)
-    return Caller(user, found.uuid, MEMBER)
+    return Caller(user, found.uuid, MEMBER, member=True)
+
+
+def reader_of(stage, environment="dev", user="user-r"):
+    """A user who may only look."""
+    found = stage.service.environments.show(ADMIN, environment, NOWHERE)
+    return Caller(user, found.uuid, frozenset({"reader"}))
 
 
 STRANGER = Caller("user-s", "p-elsewhere", MEMBER)

@@ -116,6 +116,17 @@ def test_nothing_of_a_part():
     assert steps(planned(definition({"web": {"count": 0}}))) == ["create shop"]
 
 
+def test_ports_of_nothing_are_nobodys():
+    """A part of which there is to be none neither has a port nor waits for one."""
+    none = {"count": 0, "publish": ["8080:80"]}
+    both = definition({"old": none, "web": {"publish": ["8080:80"]}})
+    assert steps(planned(both)) == ["create shop", "create web"]
+    present = made(both)
+    foreign = dataclasses.replace(present.instances[0], part="")
+    taken = dataclasses.replace(present, instances=(foreign,))
+    assert planned(definition({"old": none}), taken).is_empty
+
+
 def test_nothing_to_do():
     wanted = definition({"web": {**WEB, "count": 3}}, **SITE)
     plan = planned(wanted, made(wanted))
