@@ -418,7 +418,7 @@ BAD: tuple[tuple[str, str, Any, int, str], ...] = (
     ("POST", "/v1/partitions", {"name": "mine"}, 403, ""),
     ("GET", "/v1/instances/none", None, 404, ""),
     ("GET", "/v1/tasks/none", None, 404, ""),
-    ("POST", "/v1/environments/ENV/apply", None, 501, ""),
+    ("POST", "/v1/environments/ENV/apply", None, 409, "definition"),
 )
 
 
