@@ -40,7 +40,8 @@ def file(admin: Client, tmp_path: Path) -> Iterator[tuple[str, Path]]:
         yield name, path
     finally:
         admin.multi("environment", "destroy", name, "--yes", "--queue", "--wait")
-        admin.run("partition", "delete", partition, "--wait")
+        deleted = admin.multi("partition", "delete", partition, "--wait")
+        assert deleted.returncode == 0, deleted.stderr
 
 
 def planned(admin: Client, path: Path, *options: str) -> tuple[int, dict[str, int]]:
