@@ -113,6 +113,6 @@ def test_every_mistake_is_told_with_its_place(
     done = admin.multi("environment", "apply", str(path), "--yes")
     assert done.returncode == 1
     told = done.stdout + done.stderr
-    for place in (":3:17:", ":3:25:", ":3:47:"):
+    for place in (":3:17:", ":3:25:", ":3:50:"):
         assert f"{path.name}{place}" in told, told
     assert "Traceback" not in told
