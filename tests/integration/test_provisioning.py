@@ -137,6 +137,16 @@ def _clear(admin: Client, name: str) -> None:
             admin.ended(answer.json()["task"], 180)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def plain(place: Place) -> None:
+    """Provisioners without a script, one for each driver."""
+    for driver, image in IMAGES.items():
+        body = {"name": f"plain-{driver}", "image": image, "driver": driver}
+        sizes = {"memory": MEMORY_MB / 1024, "cpus": 1, "hdsize": 1}
+        answer = place.alice.curl("POST", "/v1/provisioners", {**body, **sizes})
+        assert answer.status_code == 201, answer.text
+
+
 @pytest.fixture(scope="module")
 def names(request: pytest.FixtureRequest, place: Place) -> list[str]:
     """Of the instances that are being made while processes are killed."""
@@ -197,11 +207,6 @@ def test_killed_in_a_burst(place: Place, names: list[str]) -> None:
 
     What becomes of these is looked at in the end: until then their lease lasts.
     """
-    for driver, image in IMAGES.items():
-        body = {"name": f"plain-{driver}", "image": image, "driver": driver}
-        sizes = {"memory": MEMORY_MB / 1024, "cpus": 1, "hdsize": 1}
-        answer = place.alice.curl("POST", "/v1/provisioners", {**body, **sizes})
-        assert answer.status_code == 201, answer.text
     turns = [(name, _driver(number)) for number, name in enumerate(names)]
     with ThreadPoolExecutor(4) as pool:
         asked = [pool.submit(_accept, place, *each) for each in turns]

@@ -135,19 +135,25 @@ def test_users_and_groups(office: Office, later: Callable[[str], None]) -> None:
 def test_groups_are_changed(office: Office, later: Callable[[str], None]) -> None:
     admin, team = office.admin, f"{office.name}-crew"
     later(f"/groups/{team}")
-    alice, bob = office.logins
-    body = {"name": team, "users": [{"username": alice}]}
+    # Not those whose tokens other tests use: Keystone revokes the tokens of who leaves
+    # a group, and for a second also those that it gives out anew.
+    dora, emil = (f"{office.name}-{each}" for each in ("dora", "emil"))
+    for login in (dora, emil):
+        later(f"/users/{login}")
+        answer = admin.curl("POST", "/v1/users", {"username": login})
+        assert answer.status_code == 201, answer.text
+    body = {"name": team, "users": [{"username": dora}]}
     made = admin.curl("POST", "/v1/groups", body)
     assert made.status_code == 201, made.text
-    changed = admin.curl("PUT", f"/v1/groups/{team}", {"users": [{"username": bob}]})
+    changed = admin.curl("PUT", f"/v1/groups/{team}", {"users": [{"username": emil}]})
     assert changed.status_code == 200, changed.text
-    assert admin.get(f"/groups/{team}")["users"] == [{"username": bob}]
+    assert admin.get(f"/groups/{team}")["users"] == [{"username": emil}]
     wrong = admin.curl("PUT", f"/v1/groups/{team}", {"users": ["nobody-at-all"]})
     assert wrong.status_code == 400, wrong.text
     gone(admin.adapter.delete(f"/groups/{team}"), admin)
     assert admin.adapter.get(f"/groups/{team}").status_code == 404
     # Its users are as they were.
-    assert admin.get(f"/users/{bob}")["groups"] == []
+    assert admin.get(f"/users/{emil}")["groups"] == []
 
 
 @pytest.mark.parametrize("path", ["users", "groups", "hosts", "partitions"])

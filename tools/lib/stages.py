@@ -94,6 +94,10 @@ def main() -> int:
         if stage in DEPLOYED and not _deployed(results, options.no_deploy):
             continue
         command = _command(stage, tox, options.arguments)
+        if stage in AUDITED:
+            cleaned = _run("leftovers", [str(TOP / "tools" / "leftovers")], environment)
+            # Said only where it went wrong: it tests nothing.
+            results += [cleaned] if cleaned.status else []
         before = _orphans(environment) if stage in AUDITED else ""
         results.append(_run(stage, command, environment))
         if stage in AUDITED:

@@ -106,7 +106,7 @@ def test_nothing_may_be_left_after_a_stage_that_makes_servers(
     stages: ModuleType, monkeypatch: pytest.MonkeyPatch, stage: str
 ) -> None:
     ran = words_run(stages, monkeypatch, stage)
-    assert [words[0] for words in ran] == ["deploy/up", stage, "audit"]
+    assert [words[0] for words in ran] == ["deploy/up", "leftovers", stage, "audit"]
     assert "--known" in ran[-1]
 
 

@@ -17,9 +17,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import leftovers
 import openstack
-from keystoneauth1 import exceptions as auth_exceptions
-from openstack import exceptions as sdk_exceptions
 
 from bench import engines, fake_compute, figures, memory, provisioning, servers
 from bench.errors import BenchError
@@ -45,6 +44,7 @@ def main() -> int:
     results["machine"] = _machine()
     results["note"] = arguments.note
     try:
+        leftovers.clean(openstack.connect(cloud=arguments.cloud), leftovers.is_of_bench)
         for part in arguments.part or PARTS:
             _log(f"measuring: {part}")
             _MEASURES[part](arguments, results)
@@ -55,8 +55,7 @@ def main() -> int:
         BenchError,
         OSError,
         subprocess.SubprocessError,
-        sdk_exceptions.SDKException,
-        auth_exceptions.ClientException,
+        *leftovers.ERRORS,
     ) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1

@@ -217,7 +217,7 @@ def plain(cloud: Any, count: int) -> float:
             local.cloud = openstack.connect(cloud=cloud.config.name)
         return local.cloud
 
-    def make(number: int) -> str:
+    def make(number: int) -> None:
         name, (flavor, image) = f"bench-plain-{number}", kinds[number % len(kinds)]
         port = mine().network.create_port(network_id=network.id, name=name)
         server = mine().compute.create_server(
@@ -226,26 +226,29 @@ def plain(cloud: Any, count: int) -> float:
             flavor_id=flavor,
             networks=[{"port": port.id}],
         )
+        made.append(server.id)
         mine().compute.wait_for_server(server, interval=0.5, wait=TIMEOUT)
-        return str(server.id)
 
     def delete(server: str) -> None:
         mine().compute.delete_server(server, ignore_missing=True)
-        mine().compute.wait_for_delete(
-            mine().compute.get_server(server), interval=0.5, wait=TIMEOUT
-        )
+        # Gone before it is looked at: as good.
+        with contextlib.suppress(openstack.exceptions.NotFoundException):
+            mine().compute.wait_for_delete(
+                mine().compute.get_server(server), interval=0.5, wait=TIMEOUT
+            )
 
+    made: list[str] = []
     try:
         cloud.network.create_subnet(
             name="bench-plain", network_id=network.id, ip_version=4, cidr="10.22.0.0/24"
         )
         with ThreadPoolExecutor(CLIENTS) as pool:
             start = time.monotonic()
-            servers = list(pool.map(make, range(count)))
+            list(pool.map(make, range(count)))
             wall = time.monotonic() - start
-            with contextlib.suppress(openstack.exceptions.NotFoundException):
-                list(pool.map(delete, servers))
     finally:
+        with ThreadPoolExecutor(CLIENTS) as pool:
+            list(pool.map(delete, made))
         for port in cloud.network.ports(network_id=network.id):
             if not port.device_owner.startswith("network:"):
                 cloud.network.delete_port(port, ignore_missing=True)

@@ -17,6 +17,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import leftovers
+
 from smoke import report as reports
 from smoke import selection as selections
 from smoke import settings, tempest
@@ -75,9 +77,7 @@ def _test(
     for name in hypervisors:
         cloud.check_hypervisor(name)
     facts = cloud.facts()
-    ours = cloud.clean()
-    if ours:
-        print("left by a run that was killed, now gone: " + ", ".join(ours), flush=True)
+    leftovers.told(cloud.clean())
     tempest.ensure_ping()
     found = [Report(name, selected[name]) for name in hypervisors]
     at_once = 1 if arguments.one_by_one else len(found)

@@ -6,12 +6,12 @@ from __future__ import annotations
 import contextlib
 import re
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-import keystoneauth1.exceptions
+import leftovers
 import openstack
-import openstack.exceptions
+from leftovers import Leftovers
 
 from smoke.errors import SmokeError
 from smoke.settings import CloudFacts, Target
@@ -26,11 +26,9 @@ EXTERNAL_NETWORK = "public"
 PREFIX = "tempest"
 #: Each of its names has a random number: what somebody calls tempest-x is not its.
 _NAME = re.compile(rf"{PREFIX}-.*-\d+(-[a-z][a-z-]*)?")
-#: Seconds for taking away what one service has of one project.
-CLEANUP_TIMEOUT = 120
 CHUNK = 1024 * 1024
 #: What a cloud that is not (wholly) there makes of a request.
-ERRORS = (openstack.exceptions.SDKException, keystoneauth1.exceptions.ClientException)
+ERRORS = leftovers.ERRORS
 #: Fields of an image record that Glance itself sets.
 _GLANCES_OWN = frozenset(
     {"checksum", "created_at", "direct_url", "file", "id", "locations"}
@@ -115,28 +113,7 @@ class Cloud:
 
     def left(self) -> list[str]:
         """What Tempest made and did not take away."""
-        return sorted(f"{kind} {entry.name}" for kind, entry, _ in self._ours())
-
-    def _ours(self) -> Iterator[tuple[str, Any, Callable[[Any], Any]]]:
-        """All with our prefix: kind, resource, how to delete it; users last."""
-        compute, network = self._connection.compute, self._connection.network
-        image, identity = self._connection.image, self._connection.identity
-        for kind, entries, delete in (
-            ("server", compute.servers(all_projects=True), compute.delete_server),
-            ("image", image.images(), image.delete_image),
-            ("router", network.routers(), self._delete_router),
-            ("network", network.networks(), network.delete_network),
-            (
-                "security group",
-                network.security_groups(),
-                network.delete_security_group,
-            ),
-            ("project", identity.projects(), identity.delete_project),
-            ("user", identity.users(), identity.delete_user),
-        ):
-            for entry in entries:
-                if is_tempests(entry.name or ""):
-                    yield kind, entry, delete
+        return Leftovers(self._connection, is_tempests).found()
 
     def clean(self) -> list[str]:
         """Take away what a run that was killed has left.
@@ -145,35 +122,7 @@ class Cloud:
 
         :returns: what was there.
         """
-        found = self.left()
-        if found:
-            for kind, entry, _ in list(self._ours()):
-                if kind == "project":
-                    self._empty(entry)
-            # The projects and users themselves, and what belonged to projects that
-            # are gone.
-            for _, entry, delete in list(self._ours()):
-                delete(entry)
-        return found
-
-    def _delete_router(self, router: Any) -> None:
-        network = self._connection.network
-        for port in network.ports(device_id=router.id):
-            if port.device_owner.endswith("router_interface"):
-                network.remove_interface_from_router(router, port_id=port.id)
-        network.delete_router(router)
-
-    def _empty(self, project: Any) -> None:
-        """Delete all that a project has, seen by itself."""
-        identity = self._connection.identity
-        role = identity.find_role("admin", ignore_missing=False)
-        user = self._connection.current_user_id
-        identity.assign_project_role_to_user(project, user, role)
-        inside = self._connection.connect_as_project(project)
-        try:
-            inside.project_cleanup(dry_run=False, wait_timeout=CLEANUP_TIMEOUT)
-        finally:
-            inside.close()
+        return Leftovers(self._connection, is_tempests).clean()
 
     def _copy(self, image: Any) -> Any:
         """A second image with the same content: some tests tell two apart."""
