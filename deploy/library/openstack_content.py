@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import datetime
 import os
+import re
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -11,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.nm import backend, paths, processes
 
 DOCUMENTATION = r"""
 module: openstack_content
@@ -48,6 +51,8 @@ except ImportError:  # reported by main(): a module must be importable to be doc
 # Seconds for the command that maps new hosts: it starts a Python with all of Nova.
 DISCOVER_TIMEOUT = 120
 POLL_SECONDS = 0.5
+#: A compute's name for itself, in its configuration.
+HOST = re.compile(r"^host *= *(\S+)$", re.MULTILINE)
 
 Changes = Iterator[str]
 
@@ -257,8 +262,36 @@ def computes(admin: Any, wanted: dict[str, Any]) -> Changes:
 
 
 def _up(admin: Any) -> set[str]:
-    services = admin.compute.services(binary="nova-compute")
-    return {service.host for service in services if service.state == "up"}
+    """Hosts whose computes work.
+
+    Nova calls a compute up for a minute after its last report, also one that has died
+    since; of those on this machine the process must be there, and be the one that
+    reported.
+    """
+    began = {host: processes.began(pid) for host, pid in _here().items()}
+    return {
+        service.host
+        for service in admin.compute.services(binary="nova-compute")
+        if service.state == "up"
+        and (service.host not in began or 0 < began[service.host] <= _reported(service))
+    }
+
+
+def _here() -> dict[str, int]:
+    """Hosts of this machine's computes, with the process of each; 0 is none."""
+    found = {}
+    manager = backend.detect()
+    for path in paths.ETC.glob("compute-*/nova.conf"):
+        if match := HOST.search(path.read_text()):
+            found[match[1]] = manager.pid(path.parent.name)
+    return found
+
+
+def _reported(service: Any) -> float:
+    """When a service last told Nova that it works, in seconds since the epoch."""
+    # In UTC, and without a fraction: the last moment that it can have been.
+    told = datetime.datetime.fromisoformat(service.updated_at)
+    return told.replace(tzinfo=datetime.UTC).timestamp() + 1
 
 
 def _mapped(admin: Any) -> set[str]:
@@ -342,6 +375,7 @@ def main() -> None:
     except (
         sdk_exceptions.SDKException,
         auth_exceptions.ClientException,
+        backend.ServiceError,
         ContentError,
         subprocess.TimeoutExpired,
     ) as error:
