@@ -19,6 +19,7 @@
     ├── NetworkSetupError           an interface could not be made, moved or connected
     ├── Unsupported                 asked for something that this driver does not do yet
     ├── BootFailed                  virt.spawn: a step of a boot failed for good
+    ├── BuildError                  a guest image can't be built, and what to do
     │
     │   of the provisioning service, told with their HTTP status
     ├── DomainError                 domain.errors: what can be wrong with a request
@@ -123,3 +124,7 @@ class NetworkSetupError(NovaMultiError):
 
 class Unsupported(NovaMultiError):
     """The driver does not do this (yet); nothing was changed."""
+
+
+class BuildError(NovaMultiError):
+    """A guest image can't be built; the text says why, and what to do."""

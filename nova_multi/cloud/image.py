@@ -205,6 +205,34 @@ class Images:
         with translated(f"make image {name}"):
             return _value(self._json(self._connection.image.post("/images", json=body)))
 
+    def describe(
+        self,
+        name: str,
+        *,
+        disk_format: str,
+        container_format: str,
+        visibility: Literal["private", "shared", "community", "public"] = "private",
+        min_disk_gb: int = 0,
+        min_memory_mb: int = 0,
+        properties: Mapping[str, str] | None = None,
+    ) -> StoredImage:
+        """Make an image without content that belongs to no task; twice makes two.
+
+        :raises Invalid: Glance can't take a value.
+        :raises Forbidden: the account may not make one so visible.
+        """
+        body = {
+            **(properties or {}),
+            "name": name,
+            "disk_format": disk_format,
+            "container_format": container_format,
+            "visibility": visibility,
+            "min_disk": min_disk_gb,
+            "min_ram": min_memory_mb,
+        }
+        with translated(f"make image {name}"):
+            return _value(self._json(self._connection.image.post("/images", json=body)))
+
     def upload(self, image_id: str, content: Iterator[bytes]) -> StoredImage:
         """Fill an image; nothing is done to one that is active.
 

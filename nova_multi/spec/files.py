@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import pathlib
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from nova_multi.domain.errors import Invalid
 from nova_multi.spec.context import ReadFile
@@ -26,10 +26,29 @@ def folder_reader(
     :param also: further folders that the user named; what is below them may be named,
         too, also by way of symbolic links or an absolute path.
     """
+    find = folder_finder(folder, also)
+
+    def read(path: str) -> str:
+        return _content(find(path), path)
+
+    return read
+
+
+def folder_finder(
+    folder: str | os.PathLike[str], also: Iterable[str | os.PathLike[str]] = ()
+) -> Callable[[str], pathlib.Path]:
+    """Finds files and folders below a folder, and nothing else.
+
+    What it gives has no links in it, and need not exist. Raises Invalid for what is
+    elsewhere.
+
+    :param folder: as for :func:`folder_reader`.
+    :param also: as for :func:`folder_reader`.
+    """
     base = pathlib.Path(folder).resolve()
     allowed = [base, *(pathlib.Path(each).resolve() for each in also)]
 
-    def read(path: str) -> str:
+    def find(path: str) -> pathlib.Path:
         try:
             found = (base / path).resolve()
         except RuntimeError as error:
@@ -39,9 +58,9 @@ def folder_reader(
                 f"{shown(path)} is outside of the file's folder; that folder must be"
                 " named on the command line, too"
             )
-        return _content(found, path)
+        return found
 
-    return read
+    return find
 
 
 def _content(found: pathlib.Path, path: str) -> str:

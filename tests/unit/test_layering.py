@@ -21,6 +21,7 @@ ALLOWED = {
     "domain": ("exception",),
     "spec": ("exception", "domain"),
     "cloud": ("exception", "domain"),
+    "image_build": ("exception", "domain"),
     "provision": ("exception", "conf", "domain", "spec", "cloud"),
     "api": ("exception", "conf", "domain", "spec", "cloud", "provision"),
     "client": ("exception",),
@@ -60,8 +61,15 @@ OWNED = {
     "keystoneauth1": ("cloud", "client", "osc"),
 }
 
-#: The domain is plain Python.
-STDLIB_ONLY = ("domain", "exception", "virt.engine", "virt.chassis")
+#: The domain is plain Python, and so is what must run where nothing is installed.
+STDLIB_ONLY = (
+    "domain",
+    "exception",
+    "virt.engine",
+    "virt.chassis",
+    # It makes the images of a deployment before anything else is installed.
+    "image_build",
+)
 
 
 def _modules() -> Iterator[tuple[str, pathlib.Path]]:

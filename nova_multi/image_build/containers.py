@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """The containers' packagings: a Docker archive, and two forms for LXD."""
 
+from __future__ import annotations
+
 import hashlib
 import json
 import tarfile
 import time
+from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
 
-from toolbox import run
+from nova_multi.image_build.plan import ARCHITECTURES
+from nova_multi.image_build.programs import run
 
 
 def root_tar(root: Path, target: Path, epoch: int) -> None:
@@ -39,7 +43,13 @@ def _tar_options(epoch: int) -> list[str]:
 
 
 def docker_archive(
-    root: Path, target: Path, *, tag: str, architecture: str, epoch: int
+    root: Path,
+    target: Path,
+    *,
+    tag: str,
+    architecture: str,
+    epoch: int,
+    command: Sequence[str] = ("/sbin/init",),
 ) -> None:
     """Write what `docker save` would write for an image of one layer."""
     layer = target.with_suffix(".layer")
@@ -52,11 +62,11 @@ def docker_archive(
             "os": "linux",
             "created": created,
             "config": {
-                "Cmd": ["/sbin/init"],
+                "Cmd": list(command),
                 "Env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin"],
                 "WorkingDir": "/",
             },
-            "history": [{"created": created, "created_by": "tools/build-image"}],
+            "history": [{"created": created, "created_by": "nova-multi image build"}],
             "rootfs": {"type": "layers", "diff_ids": [f"sha256:{digest}"]},
         }
     )
@@ -100,18 +110,24 @@ def squashfs(root: Path, target: Path, epoch: int) -> None:
     )
 
 
-def lxd_unified(root: Path, target: Path, *, architecture: str, epoch: int) -> None:
+def lxd_unified(
+    root: Path,
+    target: Path,
+    *,
+    architecture: str,
+    epoch: int,
+    distribution: str = "debian",
+    description: str = "Example guest",
+) -> None:
     """Write the archive that `lxc image import` takes as one file."""
     plain = target.with_suffix("")
     metadata = plain.with_name("metadata.yaml")
     metadata.write_bytes(
         _json(  # which is YAML as well
             {
-                "architecture": {"amd64": "x86_64", "arm64": "aarch64"}.get(
-                    architecture, architecture
-                ),
+                "architecture": ARCHITECTURES.get(architecture, architecture),
                 "creation_date": epoch,
-                "properties": {"os": "debian", "description": "Example guest"},
+                "properties": {"os": distribution, "description": description},
             }
         )
     )

@@ -1,25 +1,41 @@
 # SPDX-License-Identifier: Apache-2.0
 """The virtual machine's disk: one ext4 file system, no partitions."""
 
+from __future__ import annotations
+
+import os
 import re
 import time
 from pathlib import Path
 
-from toolbox import run
+from nova_multi.domain.recipe import Recipe
+from nova_multi.exception import BuildError
+from nova_multi.image_build.programs import run
 
-from guest_image.recipe import Recipe
+#: Share of the file system that its own tables and journal may need.
+_OWN_NEEDS = 1.1
+#: Bytes of a label of ext4.
+_LABEL = 16
 
 
-def make(recipe: Recipe, root: Path, target: Path) -> None:
-    """Write the root as a qcow2 disk; needs neither a mount nor a loop device."""
-    raw = target.with_suffix(".raw")
+def make(recipe: Recipe, root: Path, raw: Path) -> None:
+    """Write the root as a raw disk; needs neither a mount nor a loop device.
+
+    :raises BuildError: the root does not fit into it, or a program failed
+    """
+    needed = _used(root) * _OWN_NEEDS
+    if needed > recipe.size_mb * 2**20:
+        raise BuildError(
+            f"{recipe.name} needs about {needed / 2**20:.0f} MB of disk, and its recipe"
+            f" gives it a size of {recipe.size_mb} MB"
+        )
     run(
         [
             "mkfs.ext4",
             "-q",
             "-F",
             "-L",
-            recipe.name,
+            recipe.name[:_LABEL],
             "-U",
             recipe.disk_uuid,
             "-E",
@@ -33,13 +49,29 @@ def make(recipe: Recipe, root: Path, target: Path) -> None:
             "-d",
             root,
             raw,
-            f"{recipe.disk_mb}M",
+            f"{recipe.size_mb}M",
         ],
         environment={"E2FSPROGS_FAKE_TIME": str(recipe.epoch)},
     )
     _set_times(raw, recipe.epoch)
+
+
+def qcow2(raw: Path, target: Path) -> None:
+    """Write a raw disk as qcow2."""
     run(["qemu-img", "convert", "-f", "raw", "-O", "qcow2", raw, target])
-    raw.unlink()
+
+
+def _used(root: Path) -> int:
+    """Bytes in whole blocks of what is below a folder; hard links count once."""
+    seen: set[int] = set()
+    total = 0
+    for folder, folders, files in os.walk(root):
+        for name in (*folders, *files):
+            found = os.lstat(os.path.join(folder, name))
+            if found.st_ino not in seen:
+                seen.add(found.st_ino)
+                total += -(-found.st_size // 4096) * 4096
+    return total
 
 
 def _set_times(image: Path, epoch: int) -> None:

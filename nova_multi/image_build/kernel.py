@@ -1,19 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """The kernel and the initial RAM disk of virtual machines."""
 
+from __future__ import annotations
+
 import lzma
 import re
 import shutil
+import struct
 import subprocess
 import tarfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from toolbox import ToolError, run
-
-from guest_image import cpio
-from guest_image.recipe import Recipe
+from nova_multi.domain.recipe import Recipe
+from nova_multi.exception import BuildError
+from nova_multi.image_build import cpio
+from nova_multi.image_build.contents import INITRAMFS, below
+from nova_multi.image_build.programs import run
 
 
 @dataclass(frozen=True)
@@ -52,14 +56,14 @@ def unpack(package: Path, vmlinuz: Path) -> Modules:
                         lzma.decompress(raw) if found[2] else raw
                     )
     if unpacker.returncode or not vmlinuz.exists():
-        raise ToolError(f"{package.name} holds no kernel")
+        raise BuildError(f"{package.name} holds no kernel")
     return Modules(modules, frozenset(built_in))
 
 
 def command_line(recipe: Recipe, modules: Modules) -> str:
     """The recipe's command line, and what modules in the kernel are told there."""
-    words = [recipe.command_line]
-    for entry in recipe.modules:
+    words = [recipe.kernel.command_line]
+    for entry in recipe.kernel.modules:
         name, *options = entry.split()
         if _canonical(name) in modules.built_in:
             words += [f"{name}.{option}" for option in options]
@@ -77,7 +81,7 @@ def dependencies(module: bytes) -> list[str]:
 def load_order(wanted: Iterable[str], modules: Modules) -> list[str]:
     """Names of the wanted modules and of all that they need, each after those.
 
-    :raises ToolError: the kernel has no such module
+    :raises BuildError: the kernel has no such module
     """
     order: list[str] = []
 
@@ -85,7 +89,7 @@ def load_order(wanted: Iterable[str], modules: Modules) -> list[str]:
         if name in order or name in modules.built_in:
             return
         if name not in modules.files:
-            raise ToolError(f"the kernel has no module {name}")
+            raise BuildError(f"the kernel has no module {name}")
         for needed in dependencies(modules.files[name]):
             add(needed)
         order.append(name)
@@ -100,29 +104,89 @@ def initramfs(recipe: Recipe, root: Path, modules: Modules, target: Path) -> Non
 
     Not compressed: under emulation unpacking costs more than reading.
     """
-    options = dict(entry.partition(" ")[::2] for entry in recipe.modules)
+    options = dict(entry.partition(" ")[::2] for entry in recipe.kernel.modules)
     order = load_order(options, modules)
     options = {_canonical(name): value for name, value in options.items()}
+    found = below(root, "/bin/busybox")
+    if not found.is_file():
+        raise BuildError("the image has no busybox, which its initial RAM disk needs")
+    busybox = found.read_bytes()
     with target.open("wb") as stream, cpio.Writer(stream, recipe.epoch) as archive:
         for folder in ("bin", "dev", "modules", "proc", "root", "sys"):
             archive.folder(folder)
         archive.node("dev/console", 5, 1)
-        archive.file("init", recipe.initramfs.read_bytes(), 0o755)
-        archive.file("bin/busybox", (root / "bin/busybox").read_bytes(), 0o755)
+        archive.file("init", INITRAMFS.read_bytes(), 0o755)
+        archive.file("bin/busybox", busybox, 0o755)
         for applet in ("insmod", "mount", "poweroff", "switch_root", "usleep"):
             archive.link(f"bin/{applet}", "busybox")
-        _add_libraries(root, archive)
+        if is_dynamic(busybox):
+            _add_libraries(root, archive)
         for name in order:
             archive.file(f"modules/{name}", modules.files[name])
         lines = [f"{name} {options.get(name, '')}".rstrip() for name in order]
         archive.file("modules/order", ("\n".join(lines) + "\n").encode())
 
 
+def is_dynamic(program: bytes) -> bool:
+    """Whether a program of ELF needs a loader and libraries.
+
+    https://refspecs.linuxfoundation.org/elf/gabi4+/ch5.pheader.html
+    """
+    if program[:4] != b"\x7fELF":
+        return False
+    wide, order = program[4] == 2, "<" if program[5] == 1 else ">"
+    # Offset of the table, size of an entry, entries.
+    if wide:
+        (offset,) = struct.unpack_from(f"{order}Q", program, 32)
+        size, count = struct.unpack_from(f"{order}HH", program, 54)
+    else:
+        (offset,) = struct.unpack_from(f"{order}I", program, 28)
+        size, count = struct.unpack_from(f"{order}HH", program, 42)
+    interpreter = 3
+    kinds = (
+        struct.unpack_from(f"{order}I", program, offset + number * size)[0]
+        for number in range(count)
+    )
+    return interpreter in kinds
+
+
+def install_modules(package: Path, root: Path) -> None:
+    """Put all modules of a kernel's package into the root, ready to be loaded.
+
+    :raises BuildError: it holds none, or a program failed
+    """
+    with subprocess.Popen(
+        ["dpkg-deb", "--fsys-tarfile", str(package)], stdout=subprocess.PIPE
+    ) as unpacker:
+        done = subprocess.run(
+            [
+                "tar",
+                "--extract",
+                "--keep-directory-symlink",
+                "--wildcards",
+                f"--directory={root}",
+                "./lib/modules/*",
+                "./usr/lib/modules/*",
+            ],
+            stdin=unpacker.stdout,
+            capture_output=True,
+            check=False,
+        )
+    # tar complains of the one of the two patterns that does not fit.
+    folder = below(root, "/lib/modules/x").parent
+    versions = sorted(path.parent.name for path in folder.glob("*/modules.order"))
+    if not versions:
+        told = done.stderr.decode(errors="replace").strip()
+        raise BuildError(f"{package.name} holds no modules: {told[-200:]}")
+    for version in versions:
+        run(["depmod", "-b", root, version])
+
+
 def _add_libraries(root: Path, archive: cpio.Writer) -> None:
     """Add the libraries that the root's busybox is linked with."""
     loader = next(root.glob("lib64/ld-linux*"), None)
     if loader is None:
-        raise ToolError("the Debian root has no dynamic loader")
+        raise BuildError("the Debian root has no dynamic loader")
     listed = run(
         ["chroot", root, f"/lib64/{loader.name}", "--list", "/bin/busybox"],
     )

@@ -4,6 +4,8 @@
 The format: https://docs.kernel.org/driver-api/early-userspace/buffer-format.html
 """
 
+from __future__ import annotations
+
 import stat
 from types import TracebackType
 from typing import BinaryIO, Self
