@@ -115,7 +115,10 @@ def _host_keys(root: Path) -> None:
     folder = root / "etc/systemd/system/ssh.service.d"
     _folders(root, folder)
     settings = folder / "host-keys.conf"
-    settings.write_text("[Service]\nExecStartPre=/usr/bin/ssh-keygen -A\n")
+    # Its own check, which comes first otherwise, fails where there are none.
+    before = ("", "/usr/bin/ssh-keygen -A", "/usr/sbin/sshd -t")
+    lines = "".join(f"ExecStartPre={each}\n" for each in before)
+    settings.write_text(f"[Service]\n{lines}")
     settings.chmod(0o644)
 
 

@@ -65,6 +65,8 @@ _EXTRACTED_PACKAGES = (
 )
 _SYSTEMD_PACKAGES = ("busybox", "dbus", "systemd-sysv", "udev", "udhcpc")
 _CLOUD_INIT_PACKAGES = (
+    # Of the initial RAM disk.
+    "busybox",
     "cloud-init",
     "dbus",
     "ifupdown",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The pure parts of tools/build-image."""
+"""Building images: what needs no packages."""
 
 import hashlib
 import io
@@ -9,10 +9,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from guest_image import build, containers, cpio, debian, kernel, recipe, tree
-from toolbox import ToolError, run
 
-RECIPE = Path(__file__).parents[3] / "tools" / "image"
+from nova_multi.domain.image import ImageName
+from nova_multi.domain.recipe import Kernel, Packaging, Recipe
+from nova_multi.exception import BuildError
+from nova_multi.image_build import (
+    build,
+    containers,
+    cpio,
+    kernel,
+    manifest,
+    packages,
+    plan,
+    programs,
+    sources,
+    tree,
+)
+from nova_multi.image_build.programs import run
+
+MACHINE = plan.Machine("amd64", "debian", "bookworm")
 EPOCH = 1_000_000_000
 
 
@@ -42,19 +57,17 @@ class TestLoadOrder:
         assert kernel.load_order(["vfat"], self.MODULES) == []
 
     def test_unknown_module(self) -> None:
-        with pytest.raises(ToolError, match="no module e1000"):
+        with pytest.raises(BuildError, match="no module e1000"):
             kernel.load_order(["e1000"], self.MODULES)
 
 
 def test_options_of_what_the_kernel_holds_go_to_its_command_line() -> None:
-    told = recipe.read(RECIPE)
+    told = Recipe("web", kernel=Kernel("", ("virtio_net csum=0 gso=0",), "quiet"))
     held = kernel.Modules({}, frozenset({"virtio_net"}))
     assert kernel.command_line(told, held).endswith(
         " virtio_net.csum=0 virtio_net.gso=0"
     )
-    assert kernel.command_line(told, kernel.Modules({}, frozenset())) == (
-        told.command_line
-    )
+    assert kernel.command_line(told, kernel.Modules({}, frozenset())) == "quiet"
 
 
 def test_cpio_is_readable(tmp_path: Path) -> None:
@@ -123,17 +136,65 @@ def member(archive: tarfile.TarFile, name: str) -> Any:
     return found
 
 
-@pytest.mark.parametrize("version", ["12.4+deb12u11", "12.13"])
-def test_an_image_tells_which_system_it_has(version: str, tmp_path: Path) -> None:
-    packages = debian.Packages({"base-files": version}, None)
-    builder = build._Builder(recipe.read(RECIPE), packages, tmp_path, lambda _: None)
-    assert builder._container_properties("lxd") == {
+def builder(recipe: Recipe, scratch: Path, *formats: Packaging) -> build._Builder:
+    planned = plan.plan(recipe, MACHINE, formats or (Packaging.LXD,))
+    made = build._Builder(
+        planned, packages.Packages({}, None), (), scratch, lambda _: None
+    )
+    (scratch / "root/usr/lib").mkdir(parents=True, exist_ok=True)
+    return made
+
+
+RELEASES = {
+    'ID=debian\nVERSION_ID="12"\n': ("debian", "12"),
+    "ID='ubuntu'\nVERSION_ID=\"24.04\"\n": ("ubuntu", "24.04"),
+    # A release that is still being made has no number.
+    "ID=debian\n": ("debian", "bookworm"),
+}
+
+
+@pytest.mark.parametrize("told", RELEASES)
+def test_an_image_tells_which_system_it_has(told: str, tmp_path: Path) -> None:
+    made = builder(Recipe("web", properties={"os_admin_user": "debian"}), tmp_path)
+    (tmp_path / "root/usr/lib/os-release").write_text(told)
+    made._system = made._release_properties()
+    system, version = RELEASES[told]
+    assert made._container_properties("lxd") == {
         "img_hv_type": "lxd",
         "trait:CUSTOM_HYPERVISOR_LXD": "required",
         "os_type": "linux",
-        "os_distro": "debian",
-        "os_version": "12",
+        "os_distro": system,
+        "os_version": version,
+        "os_admin_user": "debian",
     }
+
+
+def test_full_names_are_read_as_such(tmp_path: Path) -> None:
+    made = builder(Recipe("web", full_names=True), tmp_path)
+    made._system = {"os_distro": "debian", "os_version": "12"}
+    name = made._glance_name("web-vm.qcow2")
+    assert ImageName.parse(name) == ImageName("debian", "web-vm", "12", "amd64")
+
+
+def test_a_disk_names_its_kernel_as_glance_knows_it(tmp_path: Path) -> None:
+    made = builder(Recipe("web", full_names=True), tmp_path, Packaging.QCOW2)
+    made._system = {"os_distro": "debian", "os_version": "12"}
+    for name in ("web-vm.qcow2", "web-vm-kernel", "web-vm-initramfs"):
+        (tmp_path / name).write_bytes(b"content")
+    told = made._disk(
+        tmp_path / "web-vm.qcow2",
+        ("qcow2", "bare"),
+        kernel.Modules({}, frozenset()),
+        tmp_path / "web-vm-kernel",
+        tmp_path / "web-vm-initramfs",
+    )
+    assert told["references"] == {
+        "kernel_id": "debian_web-vm-kernel_12_amd64",
+        "ramdisk_id": "debian_web-vm-initramfs_12_amd64",
+    }
+    assert told["min_disk"] == 1
+    assert told["min_ram"] == 96
+    assert told["properties"]["img_hv_type"] == "qemu"
 
 
 class TestPresent:
@@ -143,22 +204,26 @@ class TestPresent:
     def built(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         """Replace apt and the build proper; gives the log of builds."""
         builds: list[str] = []
-        versions = debian.Packages({"busybox": "1:1"}, None)
-        monkeypatch.setattr(debian, "resolve", lambda *_, **__: versions)
-        monkeypatch.setattr(debian, "architecture", lambda: "amd64")
+        versions = packages.Packages({"busybox": "1:1"}, None)
+        monkeypatch.setattr(packages, "resolve", lambda *_, **__: versions)
+        monkeypatch.setattr(sources, "machine", lambda: MACHINE)
+        monkeypatch.setattr(programs, "check", lambda _: None)
 
-        def images(builder: Any, formats: tuple[str, ...]) -> list[build.Image]:
-            builds.append(",".join(formats))
+        def images(builder: Any) -> list[manifest.Image]:
+            builds.append(",".join(builder._plan.packagings))
             target = builder._scratch / "debian-lxd.squashfs"
             target.write_bytes(b"content")
-            return [build._describe(target, "lxd")]
+            return [manifest.describe(target, "lxd")]
 
         monkeypatch.setattr(build._Builder, "images", images)
         return builds
 
     def make(self, output: Path, *formats: str) -> dict[str, Any]:
         return build.build(
-            recipe.read(RECIPE), output, formats=formats, log=lambda _: None
+            Recipe("debian"),
+            output,
+            packagings=tuple(map(Packaging, formats)),
+            log=lambda _: None,
         )
 
     def test_second_build_does_nothing(self, built: list[str], tmp_path: Path) -> None:
@@ -185,10 +250,10 @@ class TestPresent:
 
 
 def test_failing_program_tells_its_last_lines() -> None:
-    with pytest.raises(ToolError, match="status 3:\n  because"):
+    with pytest.raises(BuildError, match="status 3:\n  because"):
         run(["sh", "-c", "echo because >&2; exit 3"])
 
 
 def test_missing_program_is_named() -> None:
-    with pytest.raises(ToolError, match="no-such-program is missing"):
+    with pytest.raises(BuildError, match="no-such-program is missing"):
         run(["no-such-program"])

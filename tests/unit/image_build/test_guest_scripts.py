@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-GUEST = Path(__file__).parents[3] / "tools/image/root/usr/lib/guest"
+GUEST = Path(__file__).parents[3] / "nova_multi/image_build/small/root/usr/lib/guest"
 CURL = GUEST.parents[1] / "bin/curl"
 
 
