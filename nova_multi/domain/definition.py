@@ -46,6 +46,7 @@ class Input:
     :ivar default: None if a value must be given, or is generated.
     :ivar secret: its value is in no answer, log, plan or process list.
     :ivar length: of a generated password, in characters.
+    :ivar minimum: of a number; None if there is none. ``maximum`` likewise.
     """
 
     name: str
@@ -56,6 +57,8 @@ class Input:
     secret: bool = False
     generate: Generator | None = None
     length: int = 24
+    minimum: int | float | None = None
+    maximum: int | float | None = None
 
 
 class Root(enum.StrEnum):

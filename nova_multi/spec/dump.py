@@ -75,7 +75,7 @@ def _input(each: Input) -> dict[str, Any]:
         found["secret"] = True
     if each.length != Input("").length:
         found["length"] = each.length
-    return found
+    return found | _amounts(minimum=each.minimum, maximum=each.maximum)
 
 
 def _network(each: NetworkDefinition) -> dict[str, Any]:

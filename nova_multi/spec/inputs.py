@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -69,6 +70,14 @@ def _description(ctx: Context, spot: Spot) -> str:
     return spot.value
 
 
+def _limit(ctx: Context, spot: Spot) -> int | float:
+    if isinstance(spot.value, bool) or not isinstance(spot.value, int | float):
+        raise Wrong(f"must be a number, not {shown(spot.value)}")
+    if not -MAX_WHOLE < spot.value < MAX_WHOLE:
+        raise Wrong("is no number that can be kept")
+    return spot.value
+
+
 def _choices(ctx: Context, spot: Spot) -> tuple[tuple[Spot, Any], ...]:
     return kinds.each_of(ctx, spot, _plain, 100)
 
@@ -122,6 +131,16 @@ TABLE = Table(
             ),
             "Characters of a generated password; 24 if left out.",
         ),
+        Field(
+            "minimum",
+            Kind(_limit, {"type": "number"}),
+            "Of a number: the least that it can be.",
+        ),
+        Field(
+            "maximum",
+            Kind(_limit, {"type": "number"}),
+            "Of a number: the most that it can be.",
+        ),
     ),
 )
 
@@ -164,7 +183,10 @@ def _entry(ctx: Context, spot: Spot) -> Input:
         secret=secret,
         generate=generate,
         length=found.get("length", Input("").length),
+        minimum=found.get("minimum"),
+        maximum=found.get("maximum"),
     )
+    _check_limits(ctx, spot, entry)
     choices = []
     for item, choice in found.get("choices", ()):
         wrong = mismatch(entry, choice)
@@ -179,16 +201,21 @@ def _entry(ctx: Context, spot: Spot) -> Input:
         if wrong:
             ctx.add(default_spot, wrong)
     _check_generated(ctx, spot, entry, found)
-    return Input(
-        entry.name,
-        type_,
-        entry.description,
-        default,
-        tuple(dict.fromkeys(choices)),
-        secret,
-        generate,
-        entry.length,
+    return dataclasses.replace(
+        entry, default=default, choices=tuple(dict.fromkeys(choices))
     )
+
+
+def _check_limits(ctx: Context, spot: Spot, entry: Input) -> None:
+    limits = {"minimum": entry.minimum, "maximum": entry.maximum}
+    given = {name: limit for name, limit in limits.items() if limit is not None}
+    for name, limit in given.items():
+        if entry.type not in (InputType.INTEGER, InputType.NUMBER):
+            ctx.add(spot.at(name), f"only a number has a {name}, not a {entry.type}")
+        elif entry.type is InputType.INTEGER and not isinstance(limit, int):
+            ctx.add(spot.at(name), f"{limit} is no whole number")
+    if len(given) == 2 and given["minimum"] > given["maximum"]:
+        ctx.add(spot.at("minimum"), f"is more than the maximum, {given['maximum']}")
 
 
 def _wrong_default(entry: Input, default: Scalar, choices: list[Any]) -> str | None:
@@ -223,7 +250,7 @@ def _check_generated(
 # Values
 
 
-def mismatch(entry: Input, value: object) -> str | None:
+def mismatch(entry: Input, value: Any) -> str | None:
     """Why a value is not of an input's type, or None; tells no secret."""
     told = "the value" if is_secret(entry) else shown(value)
     match entry.type:
@@ -236,11 +263,15 @@ def mismatch(entry: Input, value: object) -> str | None:
         case InputType.BOOLEAN:
             fine = isinstance(value, bool)
             return None if fine else f"{told} is neither true nor false"
-        case InputType.INTEGER:
-            fine = isinstance(value, int) and not isinstance(value, bool)
-            return None if fine else f"{told} is no whole number"
-    fine = isinstance(value, int | float) and not isinstance(value, bool)
-    return None if fine else f"{told} is no number"
+    kind: Any = int if entry.type is InputType.INTEGER else int | float
+    if isinstance(value, bool) or not isinstance(value, kind):
+        word = "whole number" if entry.type is InputType.INTEGER else "number"
+        return f"{told} is no {word}"
+    if entry.minimum is not None and value < entry.minimum:
+        return f"{told} is less than the minimum, {entry.minimum}"
+    if entry.maximum is not None and value > entry.maximum:
+        return f"{told} is more than the maximum, {entry.maximum}"
+    return None
 
 
 def convert(entry: Input, given: object) -> Scalar:

@@ -58,6 +58,11 @@ def _one_input() -> Any:
             st.just({"type": kind, "secret": True}),
         )
 
+    limited = st.fixed_dictionaries(
+        {"type": st.just("integer"), "default": st.integers(0, 9)},
+        optional={"minimum": st.integers(-5, 0), "maximum": st.integers(9, 20)},
+    )
+
     return st.one_of(
         of("string", st.text(CHARACTERS, max_size=20)),
         of("integer", st.integers(-(2**63), 2**63)),
@@ -68,6 +73,7 @@ def _one_input() -> Any:
             optional={"length": st.integers(8, 128), "secret": st.booleans()},
         ),
         st.just({"generate": "key"}),
+        limited,
     )
 
 

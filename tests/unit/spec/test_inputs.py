@@ -99,6 +99,24 @@ def test_forms(text: str, value: Input) -> None:
         ),
         ("{generate: password, choices: [b]}", 36, ".choices", "what is generated has"),
         ("{description: 5}", 20, ".description", "must be a text, not 5"),
+        ("{minimum: 1}", 16, ".minimum", "only a number has a minimum, not a string"),
+        ("{default: 2, maximum: a}", 28, ".maximum", 'must be a number, not "a"'),
+        ("{default: 0.5, maximum: 1.0e+30}", 30, ".maximum", "is no number that can"),
+        ("{default: 2, minimum: 1.5}", 28, ".minimum", "1.5 is no whole number"),
+        ("{default: 2, minimum: 3}", 16, ".default", "2 is less than the minimum, 3"),
+        ("{default: 2, maximum: 1}", 16, ".default", "2 is more than the maximum, 1"),
+        (
+            "{type: number, choices: [1.5, 9], maximum: 2}",
+            36,
+            ".choices[1]",
+            "9 is more than the maximum, 2",
+        ),
+        (
+            "{type: integer, minimum: 3, maximum: 2}",
+            31,
+            ".minimum",
+            "is more than the maximum, 2",
+        ),
     ],
 )
 def test_what_they_can_not_have(
@@ -115,6 +133,21 @@ def test_names() -> None:
         "\"a.b\" is no name of an input: up to 63 letters, digits, '_' and '-', the"
         " first no digit",
     )
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("0", "0 is less than the minimum, 1"),
+        (9, "9 is more than the maximum, 8"),
+        ("two", '"two" is no whole number'),
+    ],
+)
+def test_a_number_that_is_given_is_within_its_limits(given: object, told: str) -> None:
+    text = "name: x\ninputs:\n  a: {default: 2, minimum: 1, maximum: 8}"
+    assert spec.load_text(text, values={"a": "8"}).inputs["a"].maximum == 8
+    found = only(text, values={"a": given})
+    assert found == (None, None, "inputs.a", f"the value given for it: {told}")
 
 
 PLACES = """\
