@@ -138,3 +138,31 @@ def test_no_test_of_tempest_is_left_out_for_want_of_curl() -> None:
     excluded = (Path(__file__).parents[2] / "tempest/exclude.txt").read_text()
     assert CURL.stat().st_mode & 0o111
     assert "curl" not in excluded
+
+
+def test_enabled_services_start_at_boot_and_then_the_owners_script(
+    tmp_path: Path,
+) -> None:
+    log = tmp_path / "log"
+    for name, mode in (
+        *(("rc2.d/S02web", 0o755), ("rc2.d/S01db", 0o755), ("rc2.d/S03off", 0o644)),
+        *(("rc2.d/K01old", 0o755), ("rc.local", 0o755)),
+    ):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f'#!/bin/sh\necho "{name} $*" >>{log}\nexit 1\n')
+        path.chmod(mode)
+    subprocess.run(
+        ["sh", GUEST / "at-boot"], env={"GUEST_ETC": str(tmp_path)}, check=False
+    )
+    assert log.read_text().splitlines() == [
+        "rc2.d/S01db start",
+        "rc2.d/S02web start",
+        "rc.local ",
+    ]
+
+
+def test_a_guest_without_services_boots(tmp_path: Path) -> None:
+    subprocess.run(
+        ["sh", GUEST / "at-boot"], env={"GUEST_ETC": str(tmp_path)}, check=True
+    )
