@@ -262,8 +262,11 @@ nm_file_put() (
     if [ -f "$1" ] && [ ! -L "$1" ] && cmp -s "$1" "$nm_new"; then
         [ -z "${2:-}" ] || chmod "$2" "$1" || exit
         [ -z "${3:-}" ] || chown "$3" "$1" || exit
-    else
-        mv -f "$nm_new" "$1"
+    elif ! mv -f "$nm_new" "$1" 2> /dev/null; then
+        # What is mounted, as /etc/hosts is by Docker, can only be filled.
+        cat "$nm_new" > "$1" || exit
+        [ -z "${2:-}" ] || chmod "$2" "$1" || exit
+        [ -z "${3:-}" ] || chown "$3" "$1"
     fi
 )
 

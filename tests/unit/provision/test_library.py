@@ -485,6 +485,17 @@ def test_a_file_that_can_not_be_written_is_left_alone(system):
     assert sorted(each.name for each in (system.root / "etc").iterdir()) == ["a"]
 
 
+def test_a_mounted_file_is_filled_in_place(system):
+    """A Docker container's /etc/hosts can't be replaced by another file."""
+    system.write("etc/hosts", "127.0.0.1 localhost\n")
+    system.tool("mv", status=1)
+    system.run("file line /etc/hosts '10.0.0.5 db'")
+    assert system.read("etc/hosts") == "127.0.0.1 localhost\n10.0.0.5 db\n"
+    system.run("echo new | file put /etc/hosts 0600")
+    assert (system.root / "etc/hosts").stat().st_mode & 0o777 == 0o600
+    assert [each.name for each in (system.root / "etc").iterdir()] == ["hosts"]
+
+
 def test_lines_of_files(system):
     system.write("etc/hosts", "127.0.0.1 localhost")
     system.run(
