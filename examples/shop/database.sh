@@ -6,17 +6,9 @@
 
 set -eu
 
-root=/srv/database
-mkdir -p "$root/$PASSWORD"
-printf '%s\n' "$GREETING" >"$root/$PASSWORD/greeting"
-
-# The database comes back when the guest is rebooted: its init runs this file.
-cat >/etc/rc.local <<START
-#!/bin/sh
-busybox wget -q -O /dev/null http://127.0.0.1:8000/ready 2>/dev/null ||
-    busybox httpd -p 8000 -h $root
-START
-chmod 0755 /etc/rc.local
-echo ready >"$root/ready"
-/etc/rc.local
+mkdir -p "/srv/database/$PASSWORD"
+printf '%s\n' "$GREETING" | file put "/srv/database/$PASSWORD/greeting"
+service create database busybox httpd -f -p 8000 -h /srv/database
+service enable database
+service start database
 echo "database: it answers on port 8000"

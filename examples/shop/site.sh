@@ -6,13 +6,9 @@
 
 set -eu
 
-root=/srv/www
-name=$(uname -n)
-mkdir -p "$root"
-
-echo "site: asking the database at $DATABASE"
+progress "Asking the database at $DATABASE"
 tries=0
-until greeting=$(busybox wget -q -O - "http://$DATABASE:8000/$PASSWORD/greeting"); do
+until GREETING=$(busybox wget -q -O - "http://$DATABASE:8000/$PASSWORD/greeting"); do
     tries=$((tries + 1))
     if [ "$tries" -ge 30 ]; then
         echo "site: the database does not answer"
@@ -20,22 +16,18 @@ until greeting=$(busybox wget -q -O - "http://$DATABASE:8000/$PASSWORD/greeting"
     fi
     sleep 1
 done
+NAME=$(property get hostname)
+export GREETING NAME
 
-cat >"$root/index.html" <<PAGE
+template <<'PAGE' | file put /srv/www/index.html
 <!DOCTYPE html>
 <html lang="en">
 <title>Shop</title>
-<h1>$greeting</h1>
-<p>Served by $name, with a database at $DATABASE.</p>
+<h1>{{GREETING}}</h1>
+<p>Served by {{NAME}}, with a database at {{DATABASE}}.</p>
 </html>
 PAGE
-
-# The site comes back when the guest is rebooted: its init runs this file.
-cat >/etc/rc.local <<START
-#!/bin/sh
-busybox wget -q -O /dev/null http://127.0.0.1/ 2>/dev/null ||
-    busybox httpd -p 80 -h $root
-START
-chmod 0755 /etc/rc.local
-/etc/rc.local
-echo "site: $name is ready"
+service create site busybox httpd -f -p 80 -h /srv/www
+service enable site
+service start site
+echo "site: $NAME is ready"

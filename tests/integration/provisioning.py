@@ -51,6 +51,8 @@ class Client:
             self.connection.session,
             service_type=SERVICE_TYPE,
             interface="public",
+            # Another service than the catalog's, where clouds.yaml names one.
+            endpoint_override=self.connection.config.get_endpoint(SERVICE_TYPE),
             raise_exc=False,
         )
 
