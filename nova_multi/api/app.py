@@ -202,6 +202,7 @@ class _View:
     def _may(self, caller: Caller, rule: str) -> bool:
         credentials = {
             "user_id": caller.user_id,
+            "user_name": caller.user_name,
             "project_id": caller.project_id,
             "roles": sorted(caller.roles),
         }

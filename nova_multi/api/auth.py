@@ -137,6 +137,7 @@ class Callers:
             environ.get("HTTP_X_USER_ID", ""),
             project_id,
             frozenset(role.strip().lower() for role in roles if role.strip()),
+            environ.get("HTTP_X_USER_NAME", ""),
         )
 
     def _signed(self, environ: WSGIEnvironment, limit: int | None) -> Caller:
@@ -164,7 +165,11 @@ class Callers:
 
 
 def _caller(
-    environ: WSGIEnvironment, user_id: str, project_id: str, roles: frozenset[str]
+    environ: WSGIEnvironment,
+    user_id: str,
+    project_id: str,
+    roles: frozenset[str],
+    name: str = "",
 ) -> Caller:
     return Caller(
         user_id=user_id,
@@ -172,6 +177,7 @@ def _caller(
         roles=frozenset(role.lower() for role in roles),
         request_id=environ.get(request_id.ENV_REQUEST_ID, ""),
         remote_address=environ.get("REMOTE_ADDR", ""),
+        user_name=name,
     )
 
 

@@ -16,10 +16,12 @@ from nova_multi.conf import provision as conf_provision
 from nova_multi.domain.driver import Driver
 from nova_multi.domain.errors import Invalid
 from nova_multi.domain.host import Policy
+from nova_multi.domain.provisioner import Ways
 from nova_multi.provision import bus, fetch
 from nova_multi.provision.audit import Audit
 from nova_multi.provision.events import Listener
 from nova_multi.provision.runner import Runner
+from nova_multi.provision.sealing import Seal
 from nova_multi.provision.settings import Settings
 from nova_multi.provision.signals import Local, Signals
 from nova_multi.provision.store import FileStore, Store, options
@@ -89,6 +91,7 @@ def settings(conf: cfg.ConfigOpts) -> Settings:
         },
         listening=workers.notifications and bus.is_configured(conf),
         delete_failed=decided.delete_failed,
+        ways=_ways(conf),
         apply_width=decided.apply_width,
         lease=float(workers.lease),
         patience=float(decided.patience),
@@ -105,6 +108,22 @@ def settings(conf: cfg.ConfigOpts) -> Settings:
         downloads=max(1, workers.threads // 4),
         max_file_size=conf.api.max_file_size,
         max_project_files=decided.max_project_files_gb * 1024**3,
+    )
+
+
+def _ways(conf: cfg.ConfigOpts) -> Ways:
+    if conf.provision.vendordata and conf.cloud.single_cloud:
+        raise exception.ConfigurationError(
+            "[provision] vendordata is not for [cloud] single_cloud: Nova asks with an"
+            " account of another project"
+        )
+    if conf.provision.vendordata and not conf.secrets.fernet_keys:
+        raise exception.ConfigurationError(
+            "[provision] vendordata takes a key in [secrets] fernet_keys"
+        )
+    return Ways(
+        metadata=conf.provision.vendordata,
+        secrets_in_user_data=conf.provision.secrets_in_user_data,
     )
 
 
@@ -161,6 +180,7 @@ def tools(conf: cfg.ConfigOpts, signals: Signals | None = None) -> Tools:
         settings=settings(conf),
         signals=signals or Local(),
         audit=audit,
+        seal=Seal(conf.secrets.fernet_keys),
     )
 
 

@@ -3,6 +3,8 @@
 
 nova-multi-manage [--config-file FILE] db sync
 nova-multi-manage [--config-file FILE] db version
+nova-multi-manage [--config-file FILE] secrets key
+nova-multi-manage [--config-file FILE] secrets rotate
 """
 
 from __future__ import annotations
@@ -13,7 +15,9 @@ from collections.abc import Callable, Sequence
 from oslo_config import cfg
 
 from nova_multi import exception
-from nova_multi.provision import store
+from nova_multi.conf import provision as conf_provision
+from nova_multi.domain.errors import DomainError
+from nova_multi.provision import rotation, sealing, store
 from nova_multi.provision.store import options
 
 
@@ -35,9 +39,45 @@ def db_version(url: str) -> str:
     return f"{store.version(url) or 'no tables'} ({state})"
 
 
-COMMANDS: dict[tuple[str, str], Callable[[str], str]] = {
+def secrets_key() -> str:
+    """Make a key for [secrets] fernet_keys."""
+    return sealing.new_key()
+
+
+def secrets_rotate(url: str, keys: Sequence[str]) -> str:
+    """Seal every secret anew by the first of the keys."""
+    database = store.Store(url)
+    try:
+        seal = sealing.Seal(keys)
+        seal.check()
+        done = rotation.rotate(database, seal)
+    finally:
+        database.close()
+    return f"{done} records were sealed anew"
+
+
+def _url(conf: cfg.ConfigOpts) -> str:
+    url: str = conf.database.connection
+    if not url:
+        raise exception.ConfigurationError(
+            "no database: set connection in group [database] of the configuration"
+        )
+    return url
+
+
+COMMANDS: dict[tuple[str, str], Callable[[cfg.ConfigOpts], str]] = {
+    ("db", "sync"): lambda conf: db_sync(_url(conf)),
+    ("db", "version"): lambda conf: db_version(_url(conf)),
+    ("secrets", "key"): lambda conf: secrets_key(),
+    ("secrets", "rotate"): lambda conf: secrets_rotate(
+        _url(conf), conf.secrets.fernet_keys
+    ),
+}
+_SUMMARIES = {
     ("db", "sync"): db_sync,
     ("db", "version"): db_version,
+    ("secrets", "key"): secrets_key,
+    ("secrets", "rotate"): secrets_rotate,
 }
 
 
@@ -48,13 +88,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     try:
         conf = _configuration(sys.argv[1:] if arguments is None else arguments)
-        url = conf.database.connection
-        if not url:
-            raise exception.ConfigurationError(
-                "no database: set connection in group [database] of the configuration"
-            )
-        print(COMMANDS[conf.command.noun, conf.command.verb](url))
-    except (cfg.Error, exception.NovaMultiError) as error:
+        print(COMMANDS[conf.command.noun, conf.command.verb](conf))
+    except (cfg.Error, exception.NovaMultiError, DomainError) as error:
         print(f"nova-multi-manage: error: {error}", file=sys.stderr)
         return 1
     return 0
@@ -63,6 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _configuration(arguments: Sequence[str]) -> cfg.ConfigOpts:
     conf = cfg.ConfigOpts()
     options.register_opts(conf)
+    conf_provision.register_opts(conf)
     conf.register_cli_opt(cfg.SubCommandOpt("command", handler=_add_commands))
     conf(list(arguments), project="nova-multi", prog="nova-multi-manage")
     return conf
@@ -70,7 +106,7 @@ def _configuration(arguments: Sequence[str]) -> cfg.ConfigOpts:
 
 def _add_commands(parsers: cfg.argparse._SubParsersAction) -> None:
     nouns: dict[str, cfg.argparse._SubParsersAction] = {}
-    for (noun, verb), function in COMMANDS.items():
+    for (noun, verb), function in _SUMMARIES.items():
         if noun not in nouns:
             parser = parsers.add_parser(noun)
             parser.set_defaults(noun=noun)

@@ -32,7 +32,7 @@ from nova_multi.cmd import assembly
 from nova_multi.cmd.worker import stop_on_signals, unique_name
 from nova_multi.domain.errors import DomainError
 from nova_multi.exception import ConfigurationError, NovaMultiError
-from nova_multi.provision import store
+from nova_multi.provision import sealing, store
 from nova_multi.provision.provisioning import Provisioning
 from nova_multi.provision.signals import Local
 
@@ -82,18 +82,37 @@ def _state_home() -> pathlib.Path:
     return pathlib.Path(named) if named else pathlib.Path.home() / ".local" / "state"
 
 
+def secret_key(folder: pathlib.Path) -> str:
+    """The key that secrets are sealed by, made when it is asked for first."""
+    path = folder / "secrets.key"
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return path.read_text().strip()
+    with os.fdopen(descriptor, "w") as file:
+        key = sealing.new_key()
+        file.write(f"{key}\n")
+    return key
+
+
 def configuration_text(
-    cloud: str, folder: pathlib.Path, auth: Mapping[str, Any], auth_type: str
+    cloud: str,
+    folder: pathlib.Path,
+    auth: Mapping[str, Any],
+    auth_type: str,
+    key: str = "",
 ) -> str:
     """A configuration for one user and one process.
 
     :param auth: how the entry logs in; Keystone's middleware uses the same.
+    :param key: that secrets are sealed by.
     """
     made = configparser.RawConfigParser()
     made["DEFAULT"] = {"use_stderr": "true"}
     made["database"] = {"connection": f"sqlite:///{folder / 'state.sqlite'}"}
     made["cloud"] = {"single_cloud": cloud}
     made["provision"] = {"files_folder": str(folder / "files")}
+    made["secrets"] = {"fernet_keys": key}
     made["worker"] = {"notifications": "false"}
     made["keystone_authtoken"] = {
         "auth_type": auth_type,
@@ -121,6 +140,7 @@ def configuration(
         folder,
         region.config["auth"],
         region.config.get("auth_type") or "password",
+        secret_key(folder),
     )
     with tempfile.NamedTemporaryFile("w", dir=folder, suffix=".conf") as file:
         file.write(text)

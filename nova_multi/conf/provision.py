@@ -184,6 +184,27 @@ Delete an instance whose provisioner has failed. Otherwise it is kept to be look
 and only its task is in the state error.
 """,
     ),
+    cfg.BoolOpt(
+        "vendordata",
+        default=False,
+        help="""
+Nova's metadata service asks this service for what guests fetch at the metadata address:
+its ``[api] vendordata_dynamic_targets`` has ``nova_multi@URL/v1/vendordata``, and its
+``[vendordata_dynamic_auth]`` an account called ``nova-metadata`` with the role service
+that nova-compute does not have. Secrets, and scripts that are too large for user-data,
+come to guests that way. Without it such scripts are refused, and so are secrets, see
+``secrets_in_user_data``. Takes ``[secrets] fernet_keys``; not with
+``[cloud] single_cloud``.
+""",
+    ),
+    cfg.BoolOpt(
+        "secrets_in_user_data",
+        default=False,
+        help="""
+Give secrets to guests in user-data where ``vendordata`` is off. There any program in
+the guest, and whoever administers Nova, can read them as long as the server is there.
+""",
+    ),
     cfg.IntOpt(
         "apply_width",
         default=50,
@@ -243,6 +264,23 @@ several machines with the API it must be a shared one.
     ),
 ]
 
+secrets_group = cfg.OptGroup("secrets", title="Secrets of the provisioning service")
+
+secrets_opts = [
+    cfg.ListOpt(
+        "fernet_keys",
+        default=[],
+        secret=True,
+        help="""
+Keys by which secrets are sealed in the database: the first seals, all of them open.
+``nova-multi-manage secrets key`` makes one. To change keys put a new one first, restart
+everything, run ``nova-multi-manage secrets rotate``, and take the old one away. The API
+and all workers must have the same. Without a key secrets are refused. Whoever loses the
+keys loses the secrets.
+""",
+    ),
+]
+
 worker_group = cfg.OptGroup("worker", title="Workers of the provisioning service")
 
 worker_opts = [
@@ -287,6 +325,7 @@ Nova is asked once a second instead.
 _GROUPS = {
     cloud_group: cloud_opts,
     provision_group: provision_opts,
+    secrets_group: secrets_opts,
     worker_group: worker_opts,
 }
 

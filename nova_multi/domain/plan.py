@@ -15,7 +15,7 @@ from nova_multi.domain.errors import DomainError
 from nova_multi.domain.host import HostType
 from nova_multi.domain.instance import Size
 from nova_multi.domain.names import Kind
-from nova_multi.domain.provisioner import Provisioner
+from nova_multi.domain.provisioner import Provisioner, Ways
 from nova_multi.domain.publish import Publish
 
 # -- what there is
@@ -130,6 +130,7 @@ class Facts:
     :ivar secrets: for each input whose value is kept, how often that has changed.
     :ivar room: what the value of an input's attribute takes in a script's user-data, in
         bytes; not kept with the rest.
+    :ivar ways: how a script and secrets may come to a guest; not kept either.
     """
 
     images: Mapping[ImageKey, ImageFacts | DomainError] = dataclasses.field(
@@ -140,6 +141,7 @@ class Facts:
     room: Mapping[tuple[str, str], int] = dataclasses.field(
         default_factory=dict, repr=False
     )
+    ways: Ways = Ways()
 
 
 # -- what is to be done

@@ -67,6 +67,19 @@ class Provisioner:
         return bool(self.script or self.builder)
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Ways:
+    """How a script, and what it is told, may come to a guest.
+
+    :ivar metadata: whether Nova's metadata service asks for what is not in user-data.
+    :ivar secrets_in_user_data: whether secrets may be there, where whoever is in the
+        guest, and whoever administers Nova, can read them.
+    """
+
+    metadata: bool = False
+    secrets_in_user_data: bool = False
+
+
 def check_variables(variables: Mapping[str, str], field: str = "variables") -> None:
     """See that a shell can have variables of these names and values.
 

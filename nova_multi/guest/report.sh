@@ -5,12 +5,13 @@
 #
 #   @nova-multi NONCE 1 begin SECONDS since 1970, by the guest's clock
 #   @nova-multi NONCE 2 phase run
-#   @nova-multi NONCE 3 log a line that the script wrote
-#   @nova-multi NONCE 4 progress what it is doing
-#   @nova-multi NONCE 5 output NAME value, with \n and \\ for newlines and backslashes
-#   @nova-multi NONCE 6 timeout SECONDS, if it was ended for its time limit
-#   @nova-multi NONCE 7 exit 0 SECONDS since 1970
-#   @nova-multi NONCE 8 end
+#   @nova-multi NONCE 3 received, once it has what it fetches besides (fetch.sh)
+#   @nova-multi NONCE 4 log a line that the script wrote
+#   @nova-multi NONCE 5 progress what it is doing
+#   @nova-multi NONCE 6 output NAME value, with \n and \\ for newlines and backslashes
+#   @nova-multi NONCE 7 timeout SECONDS, if it was ended for its time limit
+#   @nova-multi NONCE 8 exit 0 SECONDS since 1970
+#   @nova-multi NONCE 9 end
 #
 # The script's output, and what the commands of commands.sh tell, come through one
 # fifo, so that they keep their order. The commands know a mark of their own, and not
@@ -23,6 +24,7 @@ nm_nonce='%NONCE%'
 nm_mark='%MARK%'
 nm_limit='%TIMEOUT%'
 nm_count=0
+nm_dir=
 
 nm_say() {
     nm_count=$((nm_count + 1))
@@ -33,10 +35,12 @@ nm_now() {
     date +%s 2>/dev/null
 }
 
+# What is not to stay: secrets may have come already.
 nm_give_up() {
     nm_say log "$1"
     nm_say exit 1 "$(nm_now)"
     nm_say end
+    [ -z "$nm_dir" ] || rm -rf "$nm_dir"
     exit 1
 }
 
@@ -63,10 +67,10 @@ mkfifo "$nm_fifo" 2>/dev/null || mknod "$nm_fifo" p ||
 cat > "$nm_dir/call" <<'%NONCE%-END'
 %COMMANDS%
 %NONCE%-END
+nm_whole=
+%FETCH%
 %LIBRARY%
-(umask 077 && cat > "$nm_dir/script") <<'%NONCE%-END'
 %SCRIPT%
-%NONCE%-END
 chmod 0700 "$nm_dir/script" "$nm_dir/call"
 set -- progress phase output
 # Without the library these names stay the system's own commands.
@@ -105,6 +109,7 @@ nm_run() {
         set -- "$nm_dir" "$nm_setsid"
         cd / || exit 1
 %VARIABLES%
+        [ ! -f "$1/variables" ] || . "$1/variables"
         PATH=$1/bin:$PATH
         export PATH
         [ ! -f "$1/lib.sh" ] || export NOVA_MULTI_LIB="$1/lib.sh"

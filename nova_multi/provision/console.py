@@ -14,7 +14,7 @@ import re
 from collections.abc import Mapping
 
 _MARK = "@nova-multi"
-_KINDS = "begin|phase|progress|log|output|timeout|exit|end"
+_KINDS = "begin|received|phase|progress|log|output|timeout|exit|end"
 #: Characters of one line of a log; longer ones are cut.
 _MAX_LINE = 4000
 #: Characters of what is being done.
@@ -39,6 +39,7 @@ class Report:
 
     :ivar last: number of the last line that was read.
     :ivar begun: whether the script was begun.
+    :ivar received: whether the guest has what it fetches besides its user-data.
     :ivar phase: the last one that was named, or empty.
     :ivar message: what the guest said last that it is doing, or empty.
     :ivar log: lines that the script wrote, with marks where some are missing.
@@ -51,6 +52,7 @@ class Report:
 
     last: int = 0
     begun: bool = False
+    received: bool = False
     phase: str = ""
     message: str = ""
     log: tuple[str, ...] = ()
@@ -72,7 +74,7 @@ def read(text: str, nonce: str, after: int = 0) -> Report:
     form = re.compile(
         rf"{_MARK} {re.escape(nonce)} ([0-9]{{1,9}}) ({_KINDS})(?: (.*))?\Z", re.DOTALL
     )
-    last, begun, phase, message = after, after > 0, "", ""
+    last, begun, received, phase, message = after, after > 0, False, "", ""
     exit_code: int | None = None
     timed_out: int | None = None
     began_at: int | None = None
@@ -91,6 +93,8 @@ def read(text: str, nonce: str, after: int = 0) -> Report:
         last, begun = number, True
         if kind == "begin":
             began_at = _number(rest)
+        elif kind == "received":
+            received = True
         elif kind == "phase":
             phase = _clean(rest)[:64]
             message = "" if phase == _RUN else phase
@@ -110,6 +114,7 @@ def read(text: str, nonce: str, after: int = 0) -> Report:
     return Report(
         last,
         begun,
+        received,
         phase,
         message,
         tuple(log),

@@ -10,6 +10,7 @@ makes it run on several families of systems (``guest/lib*.sh``).
 from __future__ import annotations
 
 import base64
+import dataclasses
 import functools
 import gzip
 import hashlib
@@ -17,16 +18,20 @@ import importlib.resources
 import secrets
 import shlex
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from nova_multi.domain.errors import Invalid
-from nova_multi.domain.provisioner import Provisioner, check_variables
+from nova_multi.domain.errors import Invalid, Unsupported
+from nova_multi.domain.provisioner import Provisioner, Ways, check_variables
 
 #: Nova's limit of user-data, in characters of base64.
 MAX_ENCODED = 65535
+#: Characters that a guest fetches at most, as :func:`encoded` writes them.
+MAX_PAYLOAD = 1024 * 1024
 #: Seconds that a script may take where nobody says otherwise.
 DEFAULT_TIMEOUT = 14400
 _SHEBANG = "#!"
+_NO_WAYS = Ways()
+_AS_IT_IS = frozenset(range(0x20, 0x7F)) - frozenset(b'"\\=')
 _LEFT_OUT = (
     "nm_say log '[the helper library is left out: with the script it is too large"
     " for user-data]'"
@@ -50,69 +55,200 @@ def room_of(value: str) -> int:
     return len(value.encode()) + 4 * value.count("'")
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Composed:
+    """What runs a script in a guest.
+
+    :ivar user_data: as Nova takes it, not encoded yet.
+    :ivar payload: what the guest fetches besides, as :func:`encoded` writes it; empty
+        for nothing.
+    :ivar secret: whether that is to be handed out only once.
+    """
+
+    user_data: bytes = dataclasses.field(repr=False)
+    payload: str = dataclasses.field(default="", repr=False)
+    secret: bool = False
+
+
 def user_data(
     script: str,
     variables: Mapping[str, str],
     nonce: str,
     timeout: int = DEFAULT_TIMEOUT,
 ) -> bytes:
-    """User-data that runs a script and reports how it goes.
+    """User-data that runs a script and reports how it goes, with all that it takes.
+
+    :raises Invalid: as for :func:`compose`.
+    """
+    return compose(script, variables, nonce, timeout).user_data
+
+
+def check(
+    script: str,
+    variables: Mapping[str, str],
+    ways: Ways,
+    secrets: Mapping[str, str] | None = None,
+) -> None:
+    """See that a script can come to a guest with its variables.
+
+    :raises Invalid: as for :func:`compose`.
+    :raises Unsupported: as for :func:`compose`.
+    """
+    compose(script, variables, new_nonce(), secrets=secrets, ways=ways)
+
+
+def compose(
+    script: str,
+    variables: Mapping[str, str],
+    nonce: str,
+    timeout: int = DEFAULT_TIMEOUT,
+    *,
+    secrets: Mapping[str, str] | None = None,
+    ways: Ways = _NO_WAYS,
+) -> Composed:
+    """What runs a script and reports how it goes.
+
+    User-data has all of it, if there is room and nothing is secret. Else the guest
+    fetches secrets, and what there is no room for, from the metadata address.
 
     :param script: text; one without ``#!`` is run by /bin/sh.
     :param variables: for the script, as environment variables.
     :param timeout: seconds after which the guest ends the script.
-    :raises Invalid: it is no text, or too large for Nova.
+    :param secrets: further variables, which go before the others.
+    :param ways: how anything may come to a guest here.
+    :raises Invalid: it is no text, or too large.
+    :raises Unsupported: there are secrets, and no way for them.
     """
     if "\0" in script:
         raise Invalid("the script has a NUL character: it must be text", field="script")
-    check_variables(variables)
+    secrets = dict(secrets or {})
+    check_variables({**variables, **secrets})
+    variables = {name: each for name, each in variables.items() if name not in secrets}
+    if secrets and not ways.metadata:
+        if not ways.secrets_in_user_data:
+            raise Unsupported(
+                f"{', '.join(sorted(secrets))}: secrets come to guests through Nova's"
+                " dynamic vendordata, which is not set up here; the operator may set it"
+                " up, or allow them in user-data",
+                field="variables",
+                code="no_way_for_secrets",
+            )
+        variables, secrets = {**variables, **secrets}, {}
     if not script.startswith(_SHEBANG):
         script = f"#!/bin/sh\n{script}"
-    exports = "\n".join(
+    script_lines = _lines_of_script(script, nonce)
+    told = _exports(variables)
+    fetch = _stripped("fetch.sh") if secrets else ""
+    # The library as it is needs nothing of the guest; packed it needs two programs.
+    libraries = [_plain_library(), _packed_library(), _LEFT_OUT]
+    if ways.metadata:
+        # There is a better way than leaving it out.
+        libraries.pop()
+    size = 0
+    for library in libraries:
+        data = _filled(fetch, library, script_lines, told, nonce, timeout)
+        size = (len(data) + 2) // 3 * 4
+        if size <= MAX_ENCODED:
+            payload = encoded(_payload([], secrets, nonce)) if secrets else ""
+            return Composed(data, _limited(payload), bool(secrets))
+    if not ways.metadata:
+        raise Invalid(
+            f"the script with its variables takes {size} characters as user-data;"
+            f" Nova takes {MAX_ENCODED}",
+            field="script",
+            code="user_data_too_large",
+        )
+    data = _filled(_stripped("fetch.sh"), "", "", "", nonce, timeout)
+    parts = [_words(_plain_library(), nonce, timeout), script_lines]
+    text = _payload(parts, {**variables, **secrets}, nonce)
+    return Composed(data, _limited(encoded(text)), bool(secrets))
+
+
+def encoded(text: str) -> str:
+    """A text in characters that JSON, ``sed`` and a shell leave as they are.
+
+    Any other byte is ``=`` and three octal digits, so that a guest needs nothing but
+    ``sed`` and ``printf`` to have it back.
+    """
+    return "".join(
+        chr(byte) if byte in _AS_IT_IS else f"={byte:03o}" for byte in text.encode()
+    )
+
+
+def _limited(payload: str) -> str:
+    if len(payload) > MAX_PAYLOAD:
+        raise Invalid(
+            f"the script with its variables takes {len(payload)} characters on its way"
+            f" to the guest; {MAX_PAYLOAD} are the most",
+            field="script",
+            code="user_data_too_large",
+        )
+    return payload
+
+
+def _payload(parts: Sequence[str], variables: Mapping[str, str], nonce: str) -> str:
+    """What the guest runs once it has fetched it, as a part of the wrapper.
+
+    Its first line tells a guest that it is meant for this boot.
+    """
+    lines = [f"# {_mark(nonce)}", *filter(None, parts)]
+    if variables:
+        lines.append(_here("variables", _exports(variables), nonce))
+    return "\n".join([*lines, "nm_whole=yes", ""])
+
+
+def _exports(variables: Mapping[str, str]) -> str:
+    return "\n".join(
         f"export {name}={shlex.quote(value)}"
         for name, value in sorted(variables.items())
     )
-    encoded = 0
-    # The library as it is needs nothing of the guest; packed it needs two programs.
-    for library in (_plain_library(), _packed_library(), _LEFT_OUT):
-        data = _filled(
-            {
-                "%SCRIPT%": script.rstrip("\n"),
-                "%VARIABLES%": exports,
-                "%COMMANDS%": _stripped("commands.sh"),
-                "%LIBRARY%": library,
-            },
-            {
-                "%NONCE%": nonce,
-                # From it nobody comes to the nonce.
-                "%MARK%": hashlib.sha256(nonce.encode()).hexdigest()[:16],
-                "%TIMEOUT%": str(timeout),
-            },
-        )
-        encoded = (len(data) + 2) // 3 * 4
-        if encoded <= MAX_ENCODED:
-            return data
-    raise Invalid(
-        f"the script with its variables takes {encoded} characters as user-data;"
-        f" Nova takes {MAX_ENCODED}",
-        field="script",
-        code="user_data_too_large",
-    )
 
 
-def _filled(parts: Mapping[str, str], words: Mapping[str, str]) -> bytes:
-    """The wrapper with what belongs into it.
+def _lines_of_script(script: str, nonce: str) -> str:
+    return _here("script", script.rstrip("\n"), nonce)
 
-    :param parts: for lines; what stands in a script is left as it is.
-    :param words: for places within lines of ours.
-    """
+
+def _here(name: str, text: str, nonce: str) -> str:
+    """Lines that write a file into the wrapper's own folder."""
+    begin = f"(umask 077 && cat > \"$nm_dir/{name}\") <<'{nonce}-END'"
+    return f"{begin}\n{text}\n{nonce}-END"
+
+
+def _words(text: str, nonce: str, timeout: int) -> str:
+    """Lines of ours with what is known only now."""
+    for word, value in (
+        ("%NONCE%", nonce),
+        ("%MARK%", _mark(nonce)),
+        ("%TIMEOUT%", str(timeout)),
+    ):
+        text = text.replace(word, value)
+    return text
+
+
+@functools.lru_cache(maxsize=64)
+def _mark(nonce: str) -> str:
+    # From it nobody comes to the nonce.
+    return hashlib.sha256(nonce.encode()).hexdigest()[:16]
+
+
+def _filled(
+    fetch: str, library: str, script: str, variables: str, nonce: str, timeout: int
+) -> bytes:
+    """The wrapper with what belongs into it."""
+    parts = {
+        "%FETCH%": _words(fetch, nonce, timeout),
+        "%COMMANDS%": _words(_stripped("commands.sh"), nonce, timeout),
+        "%LIBRARY%": _words(library, nonce, timeout),
+        # What stands in a script and in variables is left as it is.
+        "%SCRIPT%": script,
+        "%VARIABLES%": variables,
+    }
     lines = []
     for line in _stripped("report.sh").split("\n"):
-        text = parts.get(line, line)
-        if line not in ("%SCRIPT%", "%VARIABLES%"):
-            for word, value in words.items():
-                text = text.replace(word, value)
-        lines.append(text)
+        if line in parts:
+            lines += [parts[line]] if parts[line] else []
+        else:
+            lines.append(_words(line, nonce, timeout))
     return "\n".join([*lines, ""]).encode()
 
 

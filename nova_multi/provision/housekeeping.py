@@ -11,6 +11,7 @@ from nova_multi.cloud.flavor import flavor_name
 from nova_multi.domain.driver import Driver
 from nova_multi.domain.host import HostType
 from nova_multi.domain.names import Kind
+from nova_multi.provision import deliveries
 from nova_multi.provision.tools import Tools
 
 LOG = logging.getLogger(__name__)
@@ -30,11 +31,11 @@ _AT_ONCE = 100
 def tidy(tools: Tools) -> None:
     """Sweep away what nobody needs any more.
 
-    That is contents of files that no record names, tasks that ended long ago, and
-    flavors that were made for sizes that no instance has any more. What fails does not
-    keep the rest from being done.
+    That is contents of files that no record names, what guests were to fetch whose
+    tasks have ended, tasks that ended long ago, and flavors that were made for sizes
+    that no instance has any more. What fails does not keep the rest from being done.
     """
-    for sweep in (_sweep_files, _purge_tasks, _sweep_flavors):
+    for sweep in (_sweep_files, deliveries.sweep, _purge_tasks, _sweep_flavors):
         try:
             sweep(tools)
         except Exception:

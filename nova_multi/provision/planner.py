@@ -74,7 +74,7 @@ class _Planner:
     def __init__(self, definition: Definition, present: Present, facts: Facts) -> None:
         self._definition = definition
         self._present = present
-        self._room = facts.room
+        self._room, self._ways = facts.room, facts.ways
         self._recipes = recipes(definition, facts)
         self._there: dict[str, dict[int, PresentInstance]] = {}
         self._foreign: dict[str, PresentInstance] = {}
@@ -148,7 +148,7 @@ class _Planner:
         if recipe.part in self._needed:
             return
         self._needed.add(recipe.part)
-        problem = recipe.problem or room_problem(recipe, self._room)
+        problem = recipe.problem or room_problem(recipe, self._room, self._ways)
         if problem:
             self._wrong.append(problem)
 

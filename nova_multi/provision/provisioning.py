@@ -14,6 +14,7 @@ from nova_multi.cloud import waiting
 from nova_multi.domain.errors import DomainError, Unsupported
 from nova_multi.exception import NovaMultiError
 from nova_multi.provision.nouns.base import not_yet
+from nova_multi.provision.nouns.deliveries import Deliveries
 from nova_multi.provision.nouns.environments import Environments
 from nova_multi.provision.nouns.files import Files
 from nova_multi.provision.nouns.hosts import Hosts
@@ -107,6 +108,7 @@ class Provisioning:
         self.provisioners = Provisioners(tools)
         self.instances = Instances(tools)
         self.packages = Packages()
+        self.deliveries = Deliveries(tools)
         self.properties = Properties()
         self.tasks = Tasks(tools)
         self._probes: dict[str, Callable[[], object]] = {

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from nova_multi.domain.definition import (
@@ -20,7 +20,7 @@ from nova_multi.domain.definition import (
     Template,
 )
 from nova_multi.domain.driver import Driver
-from nova_multi.domain.errors import Conflict, DomainError, Invalid
+from nova_multi.domain.errors import Conflict, DomainError, Invalid, Unsupported
 from nova_multi.domain.host import HostType
 from nova_multi.domain.instance import (
     Size,
@@ -30,7 +30,7 @@ from nova_multi.domain.instance import (
     numbered,
 )
 from nova_multi.domain.plan import Facts, ImageKey
-from nova_multi.domain.provisioner import Provisioner
+from nova_multi.domain.provisioner import Provisioner, Ways
 from nova_multi.domain.publish import Publish
 from nova_multi.domain.sizes import whole_gb
 from nova_multi.provision import guest
@@ -65,6 +65,7 @@ class Recipe:
     :ivar image: as the definition calls it.
     :ivar image_id: empty where ``problem`` is set; then there is no driver nor size.
     :ivar image_record: UUID of its record, if it has one.
+    :ivar secrets: references in its variables to what nobody may see.
     :ivar problem: why it can't be made now; nothing is wrong with what stands.
     """
 
@@ -87,6 +88,7 @@ class Recipe:
     image_record: str = ""
     driver: Driver | None = None
     size: Size | None = None
+    secrets: frozenset[Reference] = frozenset()
     problem: DomainError | None = None
 
     @property
@@ -159,6 +161,7 @@ def _recipe(
         timeout=source.timeout if source else None,
         image=name,
         words={},
+        secrets=_secrets(definition, [*own.values(), *instance.variables.values()]),
     )
     recipe = dataclasses.replace(
         recipe, words=_words(recipe, instance, provisioner, asked_driver, facts)
@@ -214,8 +217,24 @@ def _made(
     )
 
 
-def room_problem(recipe: Recipe, room: Mapping[tuple[str, str], int]) -> Invalid | None:
-    """Why a part's script, with all that it is told, can't be user-data; or None.
+def _secrets(
+    definition: Definition, templates: Iterable[Template]
+) -> frozenset[Reference]:
+    """References to what nobody may see: to secret inputs, but for public halves."""
+    return frozenset(
+        each
+        for template in templates
+        for each in template.references
+        if is_secret(each)
+        and definition.inputs[each.name].secret
+        and each.attribute != "public"
+    )
+
+
+def room_problem(
+    recipe: Recipe, room: Mapping[tuple[str, str], int], ways: Ways
+) -> DomainError | None:
+    """Why a part's script, with all that it is told, can't come to a guest; or None.
 
     What references are worth isn't known yet: they are taken to be long.
 
@@ -233,11 +252,17 @@ def room_problem(recipe: Recipe, room: Mapping[tuple[str, str], int]) -> Invalid
         return " " * (_ANY_ROOM if known is None else known)
 
     told = {name: filled(each, stand_in) for name, each in recipe.variables.items()}
+    secret = {
+        name: told[name]
+        for name, each in recipe.variables.items()
+        if recipe.secrets.intersection(each.references)
+    }
     try:
-        guest.user_data(recipe.script, told, guest.new_nonce())
-    except Invalid as error:
+        guest.check(recipe.script, told, ways, secret)
+    except (Invalid, Unsupported) as error:
         where = f"instances.{recipe.part}.provisioner"
-        return Invalid(f"{recipe.part}: {error.message}", field=where, code=error.code)
+        told_error = f"{recipe.part}: {error.message}"
+        return type(error)(told_error, field=where, code=error.code)
     return None
 
 

@@ -60,6 +60,7 @@ class Caller:
     :ivar remote_address: of the client, empty if unknown.
     :ivar admin: whether the rule ``admin`` of the policy lets them see everything.
     :ivar member: whether its rule ``member`` lets them change things.
+    :ivar user_name: as Keystone calls them; empty for a signed request.
     """
 
     user_id: str
@@ -69,6 +70,7 @@ class Caller:
     remote_address: str = ""
     admin: bool = False
     member: bool = False
+    user_name: str = ""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -369,6 +371,17 @@ class Packages(Protocol):
         """Remove packages from each of the instances."""
 
 
+class Deliveries(Protocol):
+    """What guests fetch besides their user-data."""
+
+    def hand_out(self, caller: Caller, server_id: str, project_id: str) -> Fields:
+        """What a server's guest is told now; secrets are told once.
+
+        :param project_id: the server's, as Nova says.
+        :raises Unsupported: nothing is given to guests this way.
+        """
+
+
 class Properties(Protocol):
     """What guests tell about themselves."""
 
@@ -434,6 +447,10 @@ class Service(Protocol):
     @property
     def packages(self) -> Packages:
         """Packages in guests."""
+
+    @property
+    def deliveries(self) -> Deliveries:
+        """What guests fetch."""
 
     @property
     def properties(self) -> Properties:

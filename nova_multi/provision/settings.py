@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from nova_multi.domain.driver import Driver
 from nova_multi.domain.host import Policy
+from nova_multi.domain.provisioner import Ways
 from nova_multi.domain.publish import FREE_PORTS
 
 
@@ -38,6 +39,7 @@ class Settings:
     :ivar max_image_size: bytes that are fetched of an image.
     :ivar download_timeout: of fetching one, from the first connection to the last byte.
     :ivar downloads: images that one worker fetches at the same time.
+    :ivar ways: how a script and secrets may come to a guest.
     :ivar max_file_size: bytes of one uploaded file.
     :ivar max_project_files: bytes of all uploaded files of a project.
     """
@@ -67,5 +69,6 @@ class Settings:
     max_image_size: int = 64 * 1024**3
     download_timeout: float = 7200.0
     downloads: int = 2
+    ways: Ways = Ways()
     max_file_size: int = 1024**3
     max_project_files: int = 10 * 1024**3

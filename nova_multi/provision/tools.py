@@ -12,6 +12,7 @@ from typing import Any
 from nova_multi.cloud.clouds import Cloud, Clouds, SingleCloud
 from nova_multi.domain import times
 from nova_multi.provision.audit import Audit
+from nova_multi.provision.sealing import Seal
 from nova_multi.provision.settings import Settings
 from nova_multi.provision.signals import Local, Signals
 from nova_multi.provision.store import FileStore, Record, Store
@@ -26,6 +27,7 @@ def new_uuid() -> str:
 class Tools:
     """Store, clouds, and the rest.
 
+    :ivar seal: for secrets at rest.
     :ivar clock: the present, aware.
     :ivar new_uuid: for tasks and records.
     """
@@ -36,6 +38,7 @@ class Tools:
     settings: Settings = dataclasses.field(default_factory=Settings)
     signals: Signals = dataclasses.field(default_factory=Local)
     audit: Audit = dataclasses.field(default_factory=Audit)
+    seal: Seal = dataclasses.field(default_factory=Seal, repr=False)
     clock: Callable[[], datetime.datetime] = times.now
     new_uuid: Callable[[], str] = new_uuid
     memory: dict[str, Any] = dataclasses.field(default_factory=dict)

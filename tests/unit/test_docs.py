@@ -23,7 +23,7 @@ NAMESPACES = {
     "nova_multi": (opts.list_opts, {"nova_multi", "docker", "lxd"}),
     "nova_multi.provision": (
         options.list_opts,
-        {"api", "cloud", "provision", "worker", "database"},
+        {"api", "cloud", "provision", "secrets", "worker", "database"},
     ),
 }
 

@@ -9,6 +9,7 @@ ADMIN = "rule:admin"
 OPERATOR = "rule:operator"
 MEMBER = "rule:member"
 READER = "rule:reader"
+METADATA = "rule:metadata_service"
 
 
 def rule(
@@ -49,5 +50,12 @@ def list_rules() -> list[policy.RuleDefault]:
         ),
         policy.RuleDefault(
             "reader", "role:reader or rule:member", "Users who may look."
+        ),
+        # By name, too: other services have the role, and nova-compute, which would
+        # write what it gets onto a config drive, has Nova's own account.
+        policy.RuleDefault(
+            "metadata_service",
+            "role:service and user_name:nova-metadata",
+            "The account that Nova's metadata service has, and nothing else.",
         ),
     ]

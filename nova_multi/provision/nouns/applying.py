@@ -147,7 +147,7 @@ class Applying(Wanting):
             if one.uuid not in unseen and one.index < len(instances.get(one.part, ())):
                 instances[one.part][one.index] = one
         standing = Standing(present.environment, instances)
-        kept = secret_inputs.read(self._store, environment.uuid)
+        kept = secret_inputs.read(self._store, self._tools.seal, environment.uuid)
         found: dict[str, str | None] = {}
         for key, template in definition.outputs.items():
             values = {

@@ -12,7 +12,7 @@ from nova_multi.domain.errors import Conflict, Invalid, NameTaken
 from nova_multi.domain.instance import choose_driver, numbered
 from nova_multi.domain.names import Kind, check_name
 from nova_multi.domain.permissions import Permissions
-from nova_multi.domain.provisioner import MAX_LAUNCH, Provisioner
+from nova_multi.domain.provisioner import MAX_LAUNCH, Provisioner, Ways
 from nova_multi.domain.publish import assign
 from nova_multi.domain.task import Task, TaskStatus, TaskType
 from nova_multi.provision import guest, publishing
@@ -180,7 +180,7 @@ class Making(Wishes):
         if wanted.script:
             # Refused now rather than by Nova.
             variables = {**wanted.own, **wanted.asked}
-            guest.user_data(wanted.script, variables, guest.new_nonce())
+            guest.check(wanted.script, variables, self._tools.settings.ways)
         return Batch(
             names=names,
             data=wanted.data(),
@@ -227,7 +227,7 @@ class Making(Wishes):
                 }
                 for name in batch.depends
             }
-            _check_room(batch, needs)
+            _check_room(batch, needs, self._tools.settings.ways)
             for name in batch.names:
                 is_asked = batch is main
                 record = self._new(
@@ -289,8 +289,8 @@ class Making(Wishes):
         return task, {**payload, "remote_address": caller.remote_address}
 
 
-def _check_room(batch: Batch, needs: Mapping[str, Any]) -> None:
-    """See that the addresses that a script will be told fit into its user-data.
+def _check_room(batch: Batch, needs: Mapping[str, Any], ways: Ways) -> None:
+    """See that there is room for the addresses that a script will be told.
 
     :raises Invalid: they don't.
     """
@@ -302,7 +302,7 @@ def _check_room(batch: Batch, needs: Mapping[str, Any]) -> None:
         found |= dependencies.variables(name, [_LONGEST] * len(needed["instances"]))
     payload = batch.payload
     merged = {**payload["variables"], **found, **payload["asked_variables"]}
-    guest.user_data(script, merged, guest.new_nonce())
+    guest.check(script, merged, ways)
 
 
 def _tags(fields: Fields, own: str) -> Sequence[str]:

@@ -104,9 +104,8 @@ class Provisioners(Noun):
                 field="timeout",
             )
         if wanted.runs_something:
-            guest.user_data(
-                guest.script_of(wanted), wanted.variables, guest.new_nonce()
-            )
+            ways = self._tools.settings.ways
+            guest.check(guest.script_of(wanted), wanted.variables, ways)
         if wanted.depends:
             seen = self._find.shared(Kind.PROVISIONER, caller, scope)
             known = {each.name: value(each) for each in seen}

@@ -88,7 +88,7 @@ class Wanting(Wishes):
             )
         if environment is not None:
             partition = self._store.record(Kind.PARTITION, environment.scope)
-            kept = secret_inputs.read(self._store, environment.uuid)
+            kept = secret_inputs.read(self._store, self._tools.seal, environment.uuid)
             where = environment
         else:
             partition = self._partition(caller, definition, scope)
@@ -104,6 +104,8 @@ class Wanting(Wishes):
             )
         values = spec.input_values(definition, given, kept.kept.keys())
         secrets = kept.with_values(definition, values)
+        if secrets.kept:
+            self._tools.seal.check()
         facts = self._facts(caller, definition, where, secrets)
         return Wanted(definition, partition, environment, facts, secrets)
 
@@ -145,7 +147,10 @@ class Wanting(Wishes):
                         field=f"instances.{part}.provisioner",
                     ) from error
         facts = Facts(
-            provisioners=provisioners, secrets=secrets.versions, room=secrets.room
+            provisioners=provisioners,
+            secrets=secrets.versions,
+            room=secrets.room,
+            ways=self._tools.settings.ways,
         )
         keys = {image_key(definition, facts, part) for part in definition.instances}
         images = {
@@ -211,7 +216,11 @@ class Wanting(Wishes):
             secret_inputs.NAME,
             caller,
             scope=environment.uuid,
-            data=wanted.secrets.kept,
+            data=secret_inputs.data(
+                wanted.secrets,
+                self._tools.seal,
+                secret_inputs.find(self._store, environment.uuid),
+            ),
         )
 
     # -- environments

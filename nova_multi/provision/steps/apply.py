@@ -87,8 +87,9 @@ def _plan(work: Work) -> None:
     record = _environment(work)
     present = presence.read(work.tools, record)
     facts = definitions.facts_of(work.payload["facts"])
-    secrets = secret_inputs.read(work.tools.store, record.uuid)
-    facts = dataclasses.replace(facts, room=secrets.room)
+    secrets = secret_inputs.read(work.tools.store, work.tools.seal, record.uuid)
+    ways = work.tools.settings.ways
+    facts = dataclasses.replace(facts, room=secrets.room, ways=ways)
     found = planner.plan(spec.load_dict(work.payload["definition"]), present, facts)
     _check_rights(work, record, found)
     _keep(work, found)

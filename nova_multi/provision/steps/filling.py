@@ -82,7 +82,7 @@ class Filler:
             return values[str(reference)]
 
         secret = {
-            name: [_piece(part, value) for part in template.parts]
+            name: [_piece(part, value, recipe) for part in template.parts]
             for name, template in recipe.variables.items()
             if any(map(is_secret, template.references))
         }
@@ -138,10 +138,13 @@ def _is_used(name: str, template: Template, recipe: Recipe) -> bool:
     return recipe.asked.get(name, template) is template
 
 
-def _piece(part: str | Reference, value: Callable[[Reference], str]) -> Any:
-    """A piece of a variable with secrets: these alone are left to be looked up."""
+def _piece(
+    part: str | Reference, value: Callable[[Reference], str], recipe: Recipe
+) -> Any:
+    """A piece of a variable with inputs: these alone are left to be looked up."""
     if isinstance(part, str):
         return part
     if part.root is Root.INPUTS:
-        return {"input": part.name, "attribute": part.attribute}
+        found = {"input": part.name, "attribute": part.attribute}
+        return found if part in recipe.secrets else {**found, "seen": True}
     return value(part)

@@ -13,12 +13,18 @@ from nova_multi.cloud import marks
 from nova_multi.cloud.clouds import Cloud
 from nova_multi.cloud.values import NewServer, Server
 from nova_multi.domain import times
-from nova_multi.domain.definition import Reference, Root
 from nova_multi.domain.errors import Conflict, DomainError, Forbidden, NotFound
 from nova_multi.domain.names import Kind
 from nova_multi.domain.publish import Publish
 from nova_multi.domain.task import TaskStatus
-from nova_multi.provision import guest, placing, poll, publishing, secret_inputs
+from nova_multi.provision import (
+    deliveries,
+    guest,
+    placing,
+    poll,
+    publishing,
+    secret_inputs,
+)
 from nova_multi.provision.steps import children, dependencies, place, script
 from nova_multi.provision.steps.base import (
     Step,
@@ -154,12 +160,15 @@ def _unpublish(work: Work) -> None:
 def _server(work: Work) -> None:
     still_wanted(work)
     payload, host = work.payload, work.state.get("compute_host")
+    composed = _composed(work)
+    if composed:
+        deliveries.keep(work.tools, work.uuid, composed)
     new = NewServer(
         name=work.name,
         image_id=work.state.get("image_id") or payload["image"],
         flavor_id=work.state["flavor_id"],
         ports=tuple(work.state["ports"]),
-        user_data=_user_data(work),
+        user_data=composed.user_data if composed else None,
         metadata={marks.TASK_KEY: work.uuid},
         description=payload.get("description") or None,
         host=host,
@@ -212,7 +221,8 @@ def _delete_doubles(work: Work, server_id: str) -> None:
             cloud.servers.delete(each)
 
 
-def _user_data(work: Work) -> bytes | None:
+def _composed(work: Work) -> guest.Composed | None:
+    """What runs the script in the guest, if there is one."""
     text = work.payload.get("script")
     if not text:
         return None
@@ -224,30 +234,20 @@ def _user_data(work: Work) -> bytes | None:
         **work.payload.get("variables", {}),
         **work.state.get("given", {}),
         **work.payload.get("asked_variables", {}),
-        **_with_secrets(work),
     }
-    limit = script.time_limit(work)
-    return guest.user_data(text, variables, work.state["nonce"], limit)
-
-
-def _with_secrets(work: Work) -> dict[str, str]:
-    """Variables with secrets in them: these are looked up when they are used, only."""
-    templates = work.payload.get("secret_variables")
-    if not templates:
-        return {}
-    kept = secret_inputs.read(work.tools.store, work.payload["environment"])
-    return {
-        name: "".join(
-            part
-            if isinstance(part, str)
-            else kept.value(Reference(Root.INPUTS, part["input"], part["attribute"]))
-            for part in parts
-        )
-        for name, parts in templates.items()
-    }
+    kept, secret = secret_inputs.variables(work.tools, work.payload)
+    return guest.compose(
+        text,
+        {**variables, **kept},
+        work.state["nonce"],
+        script.time_limit(work),
+        secrets=secret,
+        ways=work.tools.settings.ways,
+    )
 
 
 def _delete_server(work: Work) -> None:
+    deliveries.forget(work.tools.store, work.uuid)
     cloud = work.project()
     ids = made(work, cloud, "server", work.state.get("server_id"))
     for each in ids:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +12,7 @@ from nova_multi.domain import times
 from nova_multi.domain.errors import Conflict
 from nova_multi.domain.names import Kind
 from nova_multi.domain.task import TaskStatus
-from nova_multi.provision import console
+from nova_multi.provision import console, deliveries, secret_inputs
 from nova_multi.provision.steps.base import Wait, Work, still_wanted
 
 #: Seconds between looks at a console: less while it is talking.
@@ -40,10 +41,17 @@ def run(work: Work) -> None:
     seen: dict[str, Any] = dict(work.state.get("console", {}))
     text = _console(work)
     report = console.read(text, work.state["nonce"], seen.get("last", 0))
+    if report.log or report.message:
+        veil = secret_inputs.veil(work.tools, work.payload)
+        report = dataclasses.replace(
+            report, log=tuple(map(veil, report.log)), message=veil(report.message)
+        )
     if report.begun:
         work.status(TaskStatus.PROVISIONING, at=_when(work, report.began_at))
     if report.message:
         work.message(TaskStatus.PROVISIONING, report.message)
+    if report.received:
+        deliveries.received(work.tools.store, work.uuid)
     left_out = _keep_outputs(work, report)
     if report.last > seen.get("last", 0):
         now = times.format_time(work.tools.clock())
@@ -68,6 +76,7 @@ def run(work: Work) -> None:
     if "exit" in seen:
         if seen["exit"] == 0:
             _mark(work, provisioning=None)
+            deliveries.forget(work.tools.store, work.uuid)
             at = _when(work, seen.get("ended"))
             work.status(TaskStatus.PROVISIONED, at=at)
             return
@@ -159,6 +168,7 @@ def fail(work: Work, why: str) -> None:
 
     :raises Conflict: always.
     """
+    deliveries.forget(work.tools.store, work.uuid)
     if not work.tools.settings.delete_failed:
         _mark(work, provisioning=None, failed=True)
         work.keep(kept=f"the instance is kept: {work.name}")

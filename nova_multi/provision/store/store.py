@@ -387,13 +387,16 @@ class Store:
         owner_id: str | None = None,
         permissions: Permissions | None = None,
         task_uuid: str | None = None,
+        expected: Mapping[str, Any] | None = None,
     ) -> Record:
         """Change what is given of a record.
 
         :param data: all further fields, in place of what there was.
         :param merge: single further fields; the others stay, None takes one away.
+        :param expected: further fields that it must have; None is none.
         :raises NotFound: there is no such record.
         :raises NameTaken: another one has the name.
+        :raises Conflict: somebody has changed what was expected.
         """
         given = {
             "name": name,
@@ -408,7 +411,7 @@ class Store:
         values = {field: value for field, value in given.items() if value is not None}
         with self._database.write() as connection:
             at = self._clock()
-            return records.update(connection, kind, uuid, at, values, merge)
+            return records.update(connection, kind, uuid, at, values, merge, expected)
 
     @retried
     def change_with(

@@ -79,6 +79,18 @@ def tokens() -> Iterator[ksm_fixture.AuthTokenFixture]:
             known.add_token_data(
                 token_id=token, user_id="user", project_id="project", role_list=roles
             )
+        for token, name, role in (
+            ("metadata-token", "nova-metadata", "service"),
+            ("nova-token", "nova", "service"),
+            ("namesake-token", "nova-metadata", "member"),
+        ):
+            known.add_token_data(
+                token_id=token,
+                user_id=token,
+                user_name=name,
+                project_id="service",
+                role_list=[role],
+            )
         known.add_token_data(token_id="unscoped-token", user_id="user")
         yield known
 

@@ -54,7 +54,11 @@ def test_every_route_asks_for_a_role(api: Api, route: Any) -> None:
     api.error(api(route.method, _path(route), token="unscoped-token"), 403)
 
 
-@pytest.mark.parametrize("route", ROUTES, ids=IDS)
+#: All but the one that is for an account of Nova.
+OF_USERS = [route for route in ROUTES if route.path != "/vendordata"]
+
+
+@pytest.mark.parametrize("route", OF_USERS, ids=lambda route: route.endpoint)
 def test_roles(api: Api, route: Any) -> None:
     noun = route.path.split("/")[1]
     admins = noun in ADMINS or route.policy == "multi:environment:hosts"
@@ -80,6 +84,66 @@ def test_the_service_is_told_who_may_change_things(
         answer = api("POST", "/environments/plan", {"name": "dev"}, token=token)
         assert answer.status_code == 200
     assert told == [(False, False), (True, False), (True, True)]
+
+
+@pytest.mark.parametrize(
+    ("token", "status"),
+    [
+        ("metadata-token", 200),
+        # Another service of Nova, such as nova-compute.
+        ("nova-token", 403),
+        # Somebody who has the name, and not the role.
+        ("namesake-token", 403),
+        ("admin-token", 403),
+        ("member-token", 403),
+        (None, 401),
+    ],
+)
+def test_only_the_metadata_service_is_told_what_guests_are_given(
+    api: Api, token: str | None, status: int
+) -> None:
+    body = {"instance-id": "server-1", "project-id": "project-1"}
+    answer = api("POST", "/vendordata", body, token=token)
+    assert answer.status_code == status
+    assert ("nova_multi_payload" in answer.json) == (status == 200)
+
+
+def test_a_signature_is_nothing_to_be_told_what_guests_are_given_by(api: Api) -> None:
+    """A request that is signed has no name, whatever headers it has."""
+    headers = {"X-User-Name": "nova-metadata", "X-Roles": "service"}
+    body = {"instance-id": "server-1", "project-id": "project-1"}
+    answer = api("POST", "/vendordata", body, token="member-token", headers=headers)
+    assert answer.status_code == 403
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"instance-id": "server-1"},
+        {"instance-id": 1, "project-id": "project-1"},
+        {"instance-id": "", "project-id": "project-1"},
+        {"instance-id": "x" * 65, "project-id": "project-1"},
+        {"instance-id": "a\nb", "project-id": "project-1"},
+    ],
+)
+def test_what_is_no_request_of_nova(api: Api, body: Any) -> None:
+    answer = api("POST", "/vendordata", body, token="metadata-token")
+    api.error(answer, 400)
+
+
+def test_the_rest_of_novas_request_is_left_alone(api: Api) -> None:
+    body = {
+        "instance-id": "server-2",
+        "project-id": "project-1",
+        "image-id": "i",
+        "user-data": "IyEvYmluL3No",
+        "hostname": "web",
+        "metadata": {"nova_multi_task": "server-1"},
+        "boot-roles": "",
+    }
+    answer = api("POST", "/vendordata", body, token="metadata-token")
+    assert (answer.status_code, answer.json) == (200, {})
 
 
 def test_only_administrators_name_the_node(api: Api) -> None:

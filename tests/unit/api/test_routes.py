@@ -13,6 +13,7 @@ from tests.unit.api.conftest import Api
 
 PREFIXES = ["/v1", "/api/virtshell/v1", "/virtshell/api/v1", "/api/virtsh/v1", ""]
 PICKED = {"instances": [{"name": "web"}]}
+NOVA = {"instance-id": "server-1", "project-id": "project-1"}
 PACKAGES = {"packages": [{"name": "git"}], "hosts": [{"name": "web"}]}
 
 
@@ -116,6 +117,7 @@ CALLS: list[tuple[str, str, Any, int]] = [
     ("PUT", "/upgrade_packages", PACKAGES, 202),
     ("GET", "/properties", {"properties": ["memory"], "hosts": ["web"]}, 200),
     ("GET", "/properties?properties=memory,cpu&hosts=web*&tags=db", None, 200),
+    ("POST", "/vendordata", NOVA, 403),
     ("GET", "/tasks", None, 200),
     ("GET", "/tasks/{task}", None, 200),
     ("GET", "/tasks/status/setting up", None, 200),

@@ -4,6 +4,9 @@
 import pytest
 
 from nova_multi.cmd import manage
+from nova_multi.domain import times
+from nova_multi.provision.sealing import Seal
+from nova_multi.provision.store import Record, Store
 
 
 @pytest.fixture
@@ -54,3 +57,32 @@ def test_commands_that_are_none(run, arguments):
     with pytest.raises(SystemExit) as caught:
         run(*arguments)
     assert caught.value.code == 2
+
+
+def test_a_key_and_sealing_anew(run, tmp_path):
+    code, key, err = run("secrets", "key")
+    assert (code, err) == (0, "")
+    old, new = Seal([key.strip()]), key_of(run)
+    run("db", "sync")
+    store = Store(f"sqlite:///{tmp_path}/s3cr3t.sqlite")
+    now = times.now()
+    sealed = {"sealed": old.close('{"a": {"value": "x", "version": 1}}')}
+    store.add_record(Record("secrets", "u", "inputs", now, now, data=sealed))
+    path = tmp_path / "nova-multi.conf"
+    before = path.read_text()
+    code, _, err = run("secrets", "rotate")
+    assert code == 1
+    assert "no key" in err
+    path.write_text(f"{before}[secrets]\nfernet_keys = {new}\n")
+    code, _, err = run("secrets", "rotate")
+    assert code == 1
+    assert "the key that sealed it" in err
+    path.write_text(f"{before}[secrets]\nfernet_keys = {new},{key}\n")
+    assert run("secrets", "rotate") == (0, "1 records were sealed anew\n", "")
+    found = store.record("secrets", "u").data
+    store.close()
+    assert "x" in Seal([new]).open(found["sealed"])
+
+
+def key_of(run):
+    return run("secrets", "key")[1].strip()

@@ -6,6 +6,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import re
+import runpy
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,9 @@ from nova_multi.cloud.clouds import Account, CloudConfig, Clouds
 from nova_multi.cmd import assembly
 from nova_multi.conf import api as conf_api
 from nova_multi.conf import provision as conf_provision
-from nova_multi.provision import bus
+from nova_multi.domain.provisioner import Ways
+from nova_multi.provision import bus, sealing
+from nova_multi.provision.sealing import Seal
 from nova_multi.provision.store import options
 from tests.unit.deploy.conftest import DEPLOY
 
@@ -27,6 +30,10 @@ INVENTORY = DEPLOY / "inventories" / "all-in-one" / "group_vars" / "all"
 VARIABLES: dict[str, Any] = {}
 for _path in [*INVENTORY.glob("*.yml"), *DEPLOY.glob("roles/messaging/defaults/*.yml")]:
     VARIABLES |= yaml.safe_load(_path.read_text())
+
+
+_FILTERS = DEPLOY / "plugins" / "filter" / "provisioning.py"
+_fernet_key = runpy.run_path(str(_FILTERS))["fernet_key"]
 
 
 class _Passwords:
@@ -49,6 +56,7 @@ def render(role: str, name: str, **others: Any) -> str:
     )
     environment.filters["bool"] = bool
     environment.filters["rabbitmq_password_hash"] = len
+    environment.filters["fernet_key"] = _fernet_key
     variables = {
         **VARIABLES,
         "nm_etc": "/etc/nova-multi",
@@ -87,7 +95,9 @@ def conf(tmp_path: Path) -> cfg.ConfigOpts:
     return read(tmp_path)
 
 
-@pytest.mark.parametrize("section", ["api", "cloud", "provision", "worker", "database"])
+@pytest.mark.parametrize(
+    "section", ["api", "cloud", "provision", "secrets", "worker", "database"]
+)
 def test_every_option_is_one_of_the_service(
     conf: cfg.ConfigOpts, section: str, tmp_path: Path
 ) -> None:
@@ -102,6 +112,39 @@ def test_the_options_agree_with_one_another(conf: cfg.ConfigOpts) -> None:
     assert settings.domain_id == VARIABLES["provisioning_domain_id"]
     assert settings.listening
     assert settings.endpoints == ("http://192.0.2.1:9797/v1",)
+    assert settings.ways == Ways(metadata=True)
+
+
+def test_secrets_are_sealed_by_a_key_of_the_passwords(
+    conf: cfg.ConfigOpts, tmp_path: Path
+) -> None:
+    sealed = Seal(conf.secrets.fernet_keys).close("text")
+    again = read(tmp_path)
+    assert Seal(again.secrets.fernet_keys).open(sealed) == "text"
+    former = sealing.new_key()
+    changed = read(tmp_path, provisioning_former_keys=[former])
+    assert changed.secrets.fernet_keys == [*conf.secrets.fernet_keys, former]
+
+
+def test_novas_metadata_service_asks_and_its_computes_do_not() -> None:
+    identity = (DEPLOY / "roles" / "identity" / "vars" / "main.yml").read_text()
+    assert "{name: nova-metadata," in identity
+    control = (
+        DEPLOY / "roles" / "compute-control" / "templates" / "nova.conf.j2"
+    ).read_text()
+    computes = (DEPLOY / "templates" / "compute-common.conf.j2").read_text()
+    assert "provisioning_vendordata_targets" in control
+    assert "service_user = 'nova_metadata'" in control
+    assert "provisioning_vendordata" not in computes
+    assert "nova_metadata" not in computes
+    # Its name is the one that the service's policy asks for.
+    auth = jinja2.Environment().from_string(
+        (DEPLOY / "templates" / "keystone-auth.conf.j2").read_text()
+    )
+    written = auth.render(
+        service_user="nova_metadata", passwords=_Passwords(), identity_url="x"
+    )
+    assert "username = nova-metadata\n" in written
 
 
 @pytest.mark.parametrize("taken", [True, False])

@@ -13,11 +13,13 @@ import pytest
 import sqlalchemy as sa
 
 from nova_multi.domain.driver import Driver
+from nova_multi.domain.provisioner import Ways
 from nova_multi.domain.publish import Publish
-from nova_multi.provision import fetch
+from nova_multi.provision import fetch, sealing
 from nova_multi.provision.audit import Audit
 from nova_multi.provision.provisioning import Provisioning
 from nova_multi.provision.runner import Runner
+from nova_multi.provision.sealing import Seal
 from nova_multi.provision.service import Accepted, Caller, Scope
 from nova_multi.provision.settings import Settings
 from nova_multi.provision.store import Fenced, FileStore, Store, db_sync
@@ -89,6 +91,7 @@ class Stage:
     """A service with its cloud, and workers that are run by hand."""
 
     def __init__(self, url, folder, *, single=False, **settings):
+        settings.setdefault("ways", Ways(secrets_in_user_data=True))
         self.clock = Clock()
         self.world = World(self.clock)
         self.audited = []
@@ -99,6 +102,7 @@ class Stage:
             files=FileStore(folder),
             settings=Settings(**settings),
             audit=Audit(lambda kind, event: self.audited.append((kind, event))),
+            seal=Seal([sealing.new_key()]),
             clock=self.clock,
             new_uuid=lambda: str(uuid.UUID(int=next(numbers))),
         )

@@ -15,6 +15,7 @@ from nova_multi.domain.plan import (
     PresentEnvironment,
     PresentInstance,
 )
+from nova_multi.domain.provisioner import Ways
 from nova_multi.domain.publish import Publish
 from nova_multi.provision import planner
 from nova_multi.provision.comparing import depends_key
@@ -37,7 +38,7 @@ def definition(instances, **sections):
 
 def facts_of(wanted, **more):
     """Every image that a definition names is there, and is 100 MB large."""
-    facts = Facts(**more)
+    facts = Facts(**{"ways": Ways(secrets_in_user_data=True), **more})
     keys = {image_key(wanted, facts, part) for part in wanted.instances}
     images = {
         key: ImageFacts(f"id of {key}", key[0], key[1], min_memory_mb=64)

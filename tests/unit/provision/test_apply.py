@@ -12,6 +12,7 @@ import pytest
 from nova_multi.cloud import values
 from nova_multi.domain.errors import Conflict, Forbidden, Invalid, NotFound, Unsupported
 from nova_multi.domain.permissions import Permissions
+from nova_multi.provision import secret_inputs
 from nova_multi.provision.store import Fenced, Record
 from tests.unit.provision import shop
 from tests.unit.provision.callers import STRANGER, member_of, reader_of
@@ -400,7 +401,8 @@ def test_two_later_ones_at_once(built, monkeypatch):
 
 def secrets_of(stage):
     (record,) = stage.store.list_records("secrets")
-    return {name: entry["value"] for name, entry in record.data.items()}
+    opened = secret_inputs.opened(record.data, stage.tools.seal)
+    return {name: entry["value"] for name, entry in opened.items()}
 
 
 def test_who_is_refused_has_written_nothing(built, monkeypatch):
@@ -547,7 +549,8 @@ def test_secrets_reach_scripts_and_nothing_else(built):
         assert word not in repr(shop.plan(built, definition))
         assert word not in repr(built.service.instances.show(ADMIN, "web-1", NOWHERE))
         (record,) = built.store.list_records("secrets")
-        assert word in repr(record.data)
+        assert word not in repr(record.data)
+        assert word in repr(secrets_of(built))
     # What is generated stays, and what is given need not be given again.
     assert shop.plan(built, definition, values={"open": "y"}).is_empty
     found = shop.plan(built, definition, values={"given": "other", "open": "y"})
