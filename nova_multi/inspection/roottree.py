@@ -8,7 +8,6 @@ reach it only as we write them ourselves, member by member.
 
 from __future__ import annotations
 
-import dataclasses
 import posixpath
 import struct
 import subprocess
@@ -18,7 +17,8 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from nova_multi import exception
-from nova_multi.virt.tarheader import CheckedInfo
+from nova_multi.inspection.tarheader import CheckedInfo, copied
+from nova_multi.inspection.unpacking import Limits as Limits
 
 SQUASHFS_MAGIC = b"hsqs"
 #: How much larger than the file its content may be, once it is larger than RATIO_FLOOR.
@@ -28,18 +28,6 @@ RATIO_FLOOR = 1024**3
 LISTING_TIME = 120
 LISTING_MEMORY = 4 * 1024**3
 MAX_LINKS = 40
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Limits:
-    """How large an image may be.
-
-    :ivar size_bytes: of all files, unpacked.
-    :ivar members: files, folders and links.
-    """
-
-    size_bytes: int
-    members: int
 
 
 class Tree:
@@ -68,9 +56,9 @@ class Tree:
             raise exception.ImageRejected(
                 f"the image has more than {self._limits.members} files"
             )
-        if self.size_bytes > self._limits.size_bytes:
+        if self.size_bytes > self._limits.unpacked_bytes:
             raise exception.ImageRejected(
-                f"the image is larger than {self._limits.size_bytes} bytes unpacked"
+                f"the image is larger than {self._limits.unpacked_bytes} bytes unpacked"
             )
         if self.size_bytes > max(RATIO_FLOOR, self._packed * MAX_RATIO):
             raise exception.ImageRejected(
@@ -224,15 +212,7 @@ class RootTar:
             raise exception.ImageRejected(
                 f"{path!r} in the image is of the unknown type {member.type!r}"
             )
-        # The name in extended headers would win over the one set here.
-        overriding = ("path", "linkpath", "size")
-        member.pax_headers = {
-            key: v for key, v in member.pax_headers.items() if key not in overriding
-        }
-        data = archive.extractfile(member) if member.isreg() else None
-        if member.issparse():
-            member.type = tarfile.REGTYPE  # read as a file with holes filled
-        copy.addfile(member, data)
+        copied(archive, member, copy)
 
     def _place(self, path: str) -> str:
         """Where a member belongs in the root file system; empty for nowhere."""
