@@ -28,6 +28,8 @@ RATIO_FLOOR = 1024**3
 LISTING_TIME = 120
 LISTING_MEMORY = 4 * 1024**3
 MAX_LINKS = 40
+#: What prlimit ends with if it can't find what it is to run.
+_NOT_INSTALLED = 127
 
 
 class Tree:
@@ -41,6 +43,8 @@ class Tree:
         self._entries: dict[str, tuple[str, str]] = {}
         self._members = 0
         self.size_bytes = 0
+        #: Device nodes that no container would see.
+        self.devices: list[str] = []
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -270,6 +274,10 @@ def _listing(path: str) -> Iterator[str]:
         except BaseException:
             process.kill()
             raise
+    if process.returncode == _NOT_INSTALLED:
+        raise exception.ConfigurationError(
+            "a squashfs can't be looked at: unsquashfs is not installed"
+        )
     if process.returncode:
         raise exception.ImageRejected(
             f"the image is a damaged squashfs (unsquashfs: {process.returncode})"
@@ -295,5 +303,6 @@ def _add_listed(tree: Tree, line: str) -> None:
             tree.add(path, Tree.FOLDER)
     elif kind in "bc":
         check_device(relative(name))
+        tree.devices.append(relative(name))
     elif kind == "-":
         tree.add(relative(name), Tree.FILE, size=int(fields[2]))

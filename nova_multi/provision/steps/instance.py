@@ -247,7 +247,12 @@ def _with_secrets(work: Work) -> dict[str, str]:
     }
 
 
-def _delete_server(work: Work) -> None:
+def drop_servers(work: Work) -> None:
+    """Delete every server that the task has made, and wait until they are gone.
+
+    :raises Wait: one is not, yet.
+    :raises Conflict: Nova does not delete it.
+    """
     cloud = work.project()
     ids = made(work, cloud, "server", work.state.get("server_id"))
     for each in ids:
@@ -386,7 +391,7 @@ def _move(work: Work) -> None:
 
     :raises Wait: always.
     """
-    _delete_server(work)
+    drop_servers(work)
     record = work.payload["record"]
     # Nobody is to take the next server for a stranger.
     work.tools.store.update_record(Kind.INSTANCE, record, openstack_id="")
@@ -402,7 +407,7 @@ _MAKE = [
     place.FLAVOR,
     Step("port", "port", _port, _delete_port),
     Step("publish", "published ports of instance", _publish, _unpublish),
-    Step("server", "server", _server, _delete_server),
+    Step("server", "server", _server, drop_servers),
     Step("active", "server", _active),
 ]
 
