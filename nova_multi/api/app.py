@@ -155,7 +155,8 @@ class _View:
 
     def _run(self, route: Route, names: dict[str, str]) -> flask.Response:
         request = flask.request
-        if route.multipart:
+        form = _takes_form(route)
+        if form:
             request.max_content_length = self._max_file_size
         caller = _NOBODY
         if route.policy is not None:
@@ -187,7 +188,7 @@ class _View:
             upload=upload,
         )
         # An upload takes long, and its limits are looked at when it is there.
-        asked_at_once = nullcontext() if route.multipart else self._service.session()
+        asked_at_once = nullcontext() if form else self._service.session()
         with asked_at_once:
             return _respond(route, route.handler(call))
 
@@ -210,9 +211,18 @@ class _View:
         return bool(self._enforcer.enforce(rule, target, credentials))
 
 
+def _takes_form(route: Route) -> bool:
+    """Whether the body of this request is a form."""
+    return route.multipart or (route.form_too and limits.is_form(_content_type()))
+
+
+def _content_type() -> str:
+    return str(flask.request.content_type or "")
+
+
 def _body(route: Route) -> tuple[base.Body, BinaryIO | None]:
     request = flask.request
-    if route.multipart:
+    if _takes_form(route):
         return _form(route)
     raw = request.get_data(cache=False)
     if route.method == "GET" and (route.body is base.Nothing or not raw.strip()):
@@ -238,7 +248,7 @@ def _form(route: Route) -> tuple[base.Body, BinaryIO | None]:
     texts = list(request.form.items(multi=True))
     if files and not any(name == "name" for name, _ in texts):
         filename = (files[0][1].filename or "").replace("\\", "/").rpartition("/")[2]
-        if filename and route.method == "POST":
+        if filename and route.method == "POST" and route.multipart:
             texts.append(("name", filename))
     body = base.read_texts(route.body, texts)
     return body, files[0][1].stream if files else None  # type: ignore[return-value]

@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     from oslo_config import cfg
 
 
+def is_form(content_type: str) -> bool:
+    """Whether a body is a form that may have a file in it."""
+    return content_type.partition(";")[0].strip().lower() == "multipart/form-data"
+
+
 class BodyLimits:
     """WSGI middleware: ``[oslo_middleware] max_request_body_size``, but for uploads.
 
@@ -47,7 +52,10 @@ class BodyLimits:
         method = environ["REQUEST_METHOD"]
         path = canonical(method, environ.get("PATH_INFO", ""))
         is_upload = method in ("POST", "PUT") and (
-            path == "/files" or path.startswith("/files/")
+            path == "/files"
+            or path.startswith("/files/")
+            # An image's other fields come as JSON, which is short.
+            or (path == "/images" and is_form(environ.get("CONTENT_TYPE", "")))
         )
         chosen = self._application if is_upload else self._limited
         return chosen(environ, start_response)

@@ -109,6 +109,9 @@ def _operation(route: Route, references: Any) -> Part:
             ),
             "content": {JSON: {"schema": schema}},
         }
+        if route.form_too:
+            form = _form(route, references)
+            operation["requestBody"]["content"] |= form["content"]
     return operation
 
 

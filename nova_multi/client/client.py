@@ -12,6 +12,7 @@ from keystoneauth1 import adapter as ksa_adapter
 from keystoneauth1 import exceptions as ksa_exceptions
 
 from nova_multi.client import errors
+from nova_multi.client.form import Form
 
 SERVICE_TYPE = "provisioning"
 
@@ -38,7 +39,7 @@ class Client:
         self.partitions = Partitions(self, "partitions")
         self.hosts = Collection(self, "hosts")
         self.environments = Environments(self, "environments")
-        self.images = Collection(self, "images")
+        self.images = Images(self, "images")
         self.files = Files(self, "files")
         self.provisioners = Collection(self, "provisioners")
         self.instances = Instances(self, "instances")
@@ -77,10 +78,15 @@ class Client:
         path: str,
         body: Mapping[str, Any] | None,
         query: Mapping[str, Any] | None,
+        form: Form | None = None,
         **more: Any,
     ) -> tuple[JSON, str | None]:
+        headers = {"Accept": "application/json"}
         if body is not None:
             more["json"] = dict(body)
+        if form is not None:
+            headers["Content-Type"] = form.content_type
+            more["data"] = form
         given = {
             name: value for name, value in (query or {}).items() if value is not None
         }
@@ -90,7 +96,7 @@ class Client:
                 method,
                 params=given,
                 raise_exc=False,
-                headers={"Accept": "application/json"},
+                headers=headers,
                 **more,
             )
         except (
@@ -277,6 +283,17 @@ class Environments(Collection):
         return self._client.request("GET", self._one(name, "outputs"), query=query)
 
 
+class Images(Collection):
+    """Images."""
+
+    def upload(
+        self, content: BinaryIO, fields: Mapping[str, str], **query: Any
+    ) -> JSON:
+        """Make one of a file's content; the answer has ``task``."""
+        form = Form(fields, content, str(fields.get("name") or "image"))
+        return self._client.request("POST", "/images", query=query, form=form)
+
+
 class Files(Collection):
     """Files with their content."""
 
@@ -284,8 +301,8 @@ class Files(Collection):
         self, name: str, content: BinaryIO, fields: Mapping[str, str], **query: Any
     ) -> JSON:
         """Store a file."""
-        form = _form({**fields, "name": name}, content, name)
-        return self._client.request("POST", "/files", query=query, files=form)
+        form = Form({**fields, "name": name}, content, name)
+        return self._client.request("POST", "/files", query=query, form=form)
 
     def replace(
         self,
@@ -295,24 +312,13 @@ class Files(Collection):
         **query: Any,
     ) -> JSON:
         """Change fields of a file, and its content if there is one."""
-        form = _form(fields, content, name)
-        return self._client.request("PUT", self._one(name), query=query, files=form)
+        form = Form(fields, content, name)
+        return self._client.request("PUT", self._one(name), query=query, form=form)
 
     def content(self, name: str, **query: Any) -> JSON:
         """A file with its content in base64."""
         path = f"/file/{urllib.parse.quote(name, safe='')}"
         return self._client.request("GET", path, query=query)
-
-
-def _form(
-    fields: Mapping[str, str], content: BinaryIO | None, name: str
-) -> dict[str, tuple[str | None, Any]]:
-    form: dict[str, tuple[str | None, Any]] = {
-        field: (None, value) for field, value in fields.items()
-    }
-    if content is not None:
-        form["file"] = (name, content)
-    return form
 
 
 class Instances(Collection):

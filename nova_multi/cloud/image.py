@@ -174,6 +174,7 @@ class Images:
         mark: marks.Mark,
         *,
         disk_format: str | None = None,
+        container_format: str | None = None,
         visibility: Literal["private", "shared", "community", "public"] = "private",
         properties: Mapping[str, str] | None = None,
         min_disk_gb: int = 0,
@@ -182,6 +183,7 @@ class Images:
         """Make an image without content; one that the task made before is it.
 
         :param disk_format: where it is not the type's usual one.
+        :param container_format: the same.
         :param properties: besides those that route it.
         :raises Invalid: Glance can't take a value.
         :raises Forbidden: the account may not make one so visible.
@@ -196,7 +198,7 @@ class Images:
             marks.TASK_KEY: mark.task,
             "name": name,
             "disk_format": disk_format or disk,
-            "container_format": container,
+            "container_format": container_format or container,
             "visibility": visibility,
             "min_disk": min_disk_gb,
             "min_ram": min_memory_mb,

@@ -106,6 +106,12 @@ def settings(conf: cfg.ConfigOpts) -> Settings:
         download_timeout=float(decided.download_timeout),
         # All other work needs threads, too.
         downloads=max(1, workers.threads // 4),
+        max_unpacked=decided.image_max_unpacked_gb * 1024**3,
+        max_members=decided.image_max_members,
+        installer_cpus=decided.installer_cpus,
+        installer_memory_mb=decided.installer_memory,
+        installer_disk_gb=decided.installer_disk,
+        install_timeout=float(decided.install_timeout),
         max_file_size=conf.api.max_file_size,
         max_project_files=decided.max_project_files_gb * 1024**3,
     )

@@ -249,6 +249,53 @@ last byte. A worker fetches with a quarter of its threads at most.
 """,
     ),
     cfg.IntOpt(
+        "image_max_unpacked_gb",
+        default=64,
+        min=1,
+        help="""
+Largest size, in GiB, of all files in an image for containers; a larger one is refused
+before it gets into Glance.
+""",
+    ),
+    cfg.IntOpt(
+        "image_max_members",
+        default=500_000,
+        min=1000,
+        help="Largest number of files in an image for containers.",
+    ),
+    cfg.IntOpt(
+        "installer_cpus",
+        default=1,
+        min=1,
+        help="CPUs of the instance in which an unattended installation runs.",
+    ),
+    cfg.IntOpt(
+        "installer_memory",
+        default=1024,
+        min=64,
+        help="""
+Memory, in MB, of the instance in which an unattended installation runs. Installers keep
+all that they load in it.
+""",
+    ),
+    cfg.IntOpt(
+        "installer_disk",
+        default=8,
+        min=1,
+        help="""
+Disk, in GB, that an unattended installation installs to. It is the least that instances
+of the image need.
+""",
+    ),
+    cfg.IntOpt(
+        "install_timeout",
+        default=7200,
+        min=60,
+        help="""
+Seconds after which an unattended installation that has not ended is given up.
+""",
+    ),
+    cfg.IntOpt(
         "max_project_files_gb",
         default=10,
         min=1,

@@ -258,8 +258,14 @@ class Create(Waiting, command.ShowOne):
         fields = given(self.create_fields, parsed_args)
         if parsed_args.name is not None:
             fields[self.key] = parsed_args.name
-        answer = collection(self).create(fields, **self.scope(parsed_args))
+        answer = self.send(fields, self.scope(parsed_args), parsed_args)
         return self.outcome(answer, parsed_args.name or self.noun, parsed_args)
+
+    def send(
+        self, fields: Mapping[str, Any], scope: Mapping[str, str], parsed_args: Any
+    ) -> Any:
+        """Ask the service for it."""
+        return collection(self).create(fields, **scope)
 
     def outcome(self, answer: Any, label: str, parsed_args: Any) -> Row:
         """What is shown of an answer: the object if it is there, else the task."""

@@ -31,6 +31,17 @@ def content(path: str) -> str:
         raise argparse.ArgumentTypeError(f"can't read {path}: {error}") from error
 
 
+def existing(text: str) -> pathlib.Path:
+    """A file of the user's that is there.
+
+    :raises argparse.ArgumentTypeError: it isn't.
+    """
+    path = pathlib.Path(text).expanduser()
+    if not path.is_file():
+        raise argparse.ArgumentTypeError(f"{text} is no file")
+    return path
+
+
 def pair(text: str) -> tuple[str, str]:
     """``name=value``.
 

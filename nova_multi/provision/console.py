@@ -144,6 +144,22 @@ def with_outputs(
     return merged, left_out
 
 
+def last_lines(text: str, count: int, length: int) -> list[str]:
+    """The last lines of a console that say something, as they would be seen.
+
+    :param length: characters of each.
+    """
+    lines: list[str] = []
+    for line in reversed(text.split("\n")):
+        # What was written over is gone: progress comes so.
+        seen = _clean(line.rstrip("\r").rpartition("\r")[2]).strip()
+        if seen:
+            lines.append(seen[:length])
+            if len(lines) == count:
+                break
+    return lines[::-1]
+
+
 def _gap(lines: int) -> str:
     told = "1 line was" if lines == 1 else f"{lines} lines were"
     return f"[... {told} lost: the console keeps the last 100 KiB ...]"

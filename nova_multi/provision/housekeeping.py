@@ -61,6 +61,12 @@ def _sweep_files(tools: Tools) -> None:
         for record in tools.store.list_records(Kind.FILE)
         if record.data.get("checksum")
     }
+    # Images that were uploaded, and are not in Glance yet.
+    in_use |= {
+        record.data["upload"]["checksum"]
+        for record in tools.store.list_records(Kind.IMAGE)
+        if record.data.get("upload")
+    }
     for checksum in tools.files.sweep(in_use):
         LOG.info("content %s was swept away", checksum)
 

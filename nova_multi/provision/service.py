@@ -273,6 +273,23 @@ class Environments(Collection[Environment], Protocol):
         """What the environment has used, as JSON data."""
 
 
+class Images(Collection[Image], Protocol):
+    """Images, which may come with the request."""
+
+    def create(
+        self,
+        caller: Caller,
+        fields: Fields,
+        scope: Scope,
+        content: BinaryIO | None = None,
+    ) -> Image | Accepted:
+        """Make one: of what is uploaded, fetched, installed, or of an instance.
+
+        :param content: read to its end, once.
+        :raises NameTaken: the name is in use where it must be unique.
+        """
+
+
 class Files(Readable[File], Protocol):
     """Files with their content."""
 
@@ -429,7 +446,7 @@ class Service(Protocol):
         """Environments."""
 
     @property
-    def images(self) -> Collection[Image]:
+    def images(self) -> Images:
         """Images."""
 
     @property

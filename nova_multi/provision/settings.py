@@ -40,6 +40,12 @@ class Settings:
     :ivar download_timeout: of fetching one, from the first connection to the last byte.
     :ivar downloads: images that one worker fetches at the same time.
     :ivar ways: how a script and secrets may come to a guest.
+    :ivar max_unpacked: bytes of all files in a container's image.
+    :ivar max_members: files in a container's image.
+    :ivar installer_cpus: of the instance in which a system is installed.
+    :ivar installer_memory_mb: the same.
+    :ivar installer_disk_gb: the disk that it is installed to.
+    :ivar install_timeout: of an installation, from its first sign to its end.
     :ivar max_file_size: bytes of one uploaded file.
     :ivar max_project_files: bytes of all uploaded files of a project.
     """
@@ -70,5 +76,11 @@ class Settings:
     download_timeout: float = 7200.0
     downloads: int = 2
     ways: Ways = Ways()
+    max_unpacked: int = 64 * 1024**3
+    max_members: int = 500_000
+    installer_cpus: int = 1
+    installer_memory_mb: int = 1024
+    installer_disk_gb: int = 8
+    install_timeout: float = 7200.0
     max_file_size: int = 1024**3
     max_project_files: int = 10 * 1024**3

@@ -22,6 +22,8 @@ import enum
 from collections.abc import Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
+from nova_multi.inspection.facts import ImageFacts as ImageFacts
+
 #: Marks on every guest, network sandbox and imported image of ours (Docker labels,
 #: LXD ``user.*`` keys). What does not carry LABEL_HOST with this service's host is not
 #: ours.
@@ -64,23 +66,6 @@ class ImageKey:
 
     def __str__(self) -> str:
         return f"{self.image_id}-{self.checksum[:16]}"
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class ImageFacts:
-    """What was found inside an image when it was imported.
-
-    :ivar shell: ``/bin/sh`` is there.
-    :ivar cloud_init: cloud-init is installed and enabled.
-    :ivar command: the image's own command (entry point and arguments); empty if it
-        names none.
-    :ivar size_bytes: unpacked size.
-    """
-
-    shell: bool
-    cloud_init: bool
-    command: tuple[str, ...] = ()
-    size_bytes: int = 0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -8,9 +8,9 @@ import tempfile
 
 from docker import errors as docker_errors
 
-from nova_multi.virt.docker import tarball
+from nova_multi.inspection import tarball
+from nova_multi.inspection.unpacking import Limits
 from nova_multi.virt.docker.engine import DockerEngine, Settings
-from nova_multi.virt.docker.unpacking import Limits
 from nova_multi.virt.engine import LABEL_ROLE, LABEL_UUID, Engine
 from tests.contract.harness import HOST, Harness
 from tests.fixtures import images

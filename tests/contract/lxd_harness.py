@@ -9,8 +9,8 @@ import signal
 
 import nova.conf
 
+from nova_multi.inspection.roottree import Limits
 from nova_multi.virt.engine import Engine
-from nova_multi.virt.lxd.archive import Limits
 from nova_multi.virt.lxd.client import LXDClient
 from nova_multi.virt.lxd.engine import LXDEngine
 from tests.contract.harness import HOST, Harness
@@ -42,7 +42,7 @@ class LXDHarness(Harness):
             pool=POOL,
             isolated=True,
             console_folder=str(self._folder / "consoles"),
-            limits=Limits(size_bytes=1024**3, members=10_000),
+            limits=Limits(unpacked_bytes=1024**3, members=10_000),
         )
 
     def unreachable(self) -> Engine:

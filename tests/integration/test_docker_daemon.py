@@ -21,8 +21,8 @@ from collections.abc import Iterator
 import pytest
 
 from nova_multi import exception, privsep
+from nova_multi.inspection.unpacking import Limits
 from nova_multi.virt.docker.engine import DockerEngine, Settings
-from nova_multi.virt.docker.unpacking import Limits
 from nova_multi.virt.engine import ContainerSpec, ImageKey
 from tests.fixtures import images
 from tests.fixtures.dockerd import Dockerd, remap_user

@@ -18,8 +18,8 @@ import nova.conf
 import pytest
 
 from nova_multi import exception, privsep
+from nova_multi.inspection.roottree import Limits
 from nova_multi.virt.engine import ContainerSpec, GuestState, ImageKey, Interface, Mount
-from nova_multi.virt.lxd.archive import Limits
 from nova_multi.virt.lxd.client import LXDClient
 from nova_multi.virt.lxd.engine import LXDEngine
 from tests.fixtures import images
@@ -53,7 +53,7 @@ def engine(daemon: LXDDaemon, tmp_path: pathlib.Path) -> Iterator[LXDEngine]:
         pool=POOL,
         isolated=True,
         console_folder=str(tmp_path / "consoles"),
-        limits=Limits(size_bytes=2**30, members=10_000),
+        limits=Limits(unpacked_bytes=2**30, members=10_000),
     )
     yield made
     for guest in made.guests():

@@ -182,7 +182,8 @@ def test_the_codes_of_errors_are_told_with_their_status() -> None:
 
 
 #: Told in a task's last message only, or never to users.
-NOT_ANSWERED = {"deleted", "provisioner_failed", "server_error", "server_gone"}
+NOT_ANSWERED = {"wrong_checksum", "installation_failed"}
+NOT_ANSWERED |= {"deleted", "provisioner_failed", "server_error", "server_gone"}
 NOT_ANSWERED |= {"timeout", "no_flavor", "has_hosts"}
 NOT_ANSWERED |= {"record_exists", "task_exists", "task_transition"}
 

@@ -22,7 +22,8 @@ ALLOWED = {
     "spec": ("exception", "domain"),
     "cloud": ("exception", "domain"),
     "image_build": ("exception", "domain"),
-    "provision": ("exception", "conf", "domain", "spec", "cloud"),
+    "inspection": ("exception",),
+    "provision": ("exception", "conf", "domain", "spec", "cloud", "inspection"),
     "api": ("exception", "conf", "domain", "spec", "cloud", "provision"),
     "client": ("exception",),
     # The command line reads files, with their scripts, and sends what is in them.
@@ -30,10 +31,10 @@ ALLOWED = {
     "web": (),
     "guest": (),
     "privsep": ("exception",),
-    "virt": ("exception", "conf", "privsep", "guest"),
-    "virt.docker": ("exception", "conf", "privsep", "virt"),
-    "virt.lxd": ("exception", "conf", "privsep", "virt"),
-    "virt.libvirt": ("exception", "conf", "privsep", "virt"),
+    "virt": ("exception", "conf", "privsep", "guest", "inspection"),
+    "virt.docker": ("exception", "conf", "inspection", "privsep", "virt"),
+    "virt.lxd": ("exception", "conf", "inspection", "privsep", "virt"),
+    "virt.libvirt": ("exception", "conf", "inspection", "privsep", "virt"),
 }
 
 #: Engines' folders: nothing shared imports them, and they don't import each other.

@@ -48,7 +48,7 @@ class Call:
 
     :ivar names: the parts of the path that stand in braces in the route.
     :ivar max_limit: largest page of a list.
-    :ivar upload: the file of a request to ``/files``.
+    :ivar upload: the file of a request that is a form.
     """
 
     service: Service
@@ -102,6 +102,7 @@ class Route:
     :ivar status: of an answer that is ready; work that goes on is 202.
     :ivar accepts: whether the answer may be a task.
     :ivar multipart: the body is a form, with a file in it or not.
+    :ivar form_too: the body may be one, and is JSON otherwise.
     :ivar hidden: another spelling that the documentation leaves out.
     :ivar field_policies: further rules, for fields that not every member may give.
     """
@@ -119,6 +120,7 @@ class Route:
     status: int = 200
     accepts: bool = False
     multipart: bool = False
+    form_too: bool = False
     hidden: bool = False
     field_policies: Mapping[str, str] = dataclasses.field(default_factory=dict)
 

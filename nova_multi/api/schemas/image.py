@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Self
 
+from pydantic import StringConstraints
+
 from nova_multi.api.schemas.base import (
     UNSET,
     URL,
@@ -44,11 +46,23 @@ _Architecture = Annotated[
 ]
 
 
+_Checksum = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^((sha256:)?[0-9a-fA-F]{64}|(sha512:)?[0-9a-fA-F]{128})$"
+    ),
+]
+
+
 class ImageCreate(Body):
-    """A new image; without a name it is ``os_variant_version_architecture``."""
+    """A new image; without a name it is ``os_variant_version_architecture``.
+
+    Its content comes with the form, from ``download_url``, or is what ``instance``
+    holds, whose type it has. With ``preseed_url`` an ISO is installed.
+    """
 
     name: _Name = UNSET
-    type: _Type
+    type: _Type = UNSET
     recipe: Content = UNSET
     os: Line = UNSET
     variant: Line = UNSET
@@ -59,6 +73,8 @@ class ImageCreate(Body):
     preseed_url: URL = UNSET
     download_url: URL = UNSET
     container_resource: URL = UNSET
+    instance: Reference = UNSET
+    checksum: _Checksum = UNSET
     permissions: PermissionsText = UNSET
 
 

@@ -12,7 +12,7 @@ from typing import BinaryIO
 from osc_lib.command import command
 
 from nova_multi.osc import base
-from nova_multi.osc.options import Field, given
+from nova_multi.osc.options import Field, existing, given
 
 _FIELDS = (
     Field("folder-name", "Folder to be in", metavar="<folder>"),
@@ -29,13 +29,6 @@ class _Noun(base.Noun):
     scope_options = ("partition", "environment")
 
 
-def _path(text: str) -> pathlib.Path:
-    path = pathlib.Path(text).expanduser()
-    if not path.is_file():
-        raise argparse.ArgumentTypeError(f"{text} is no file")
-    return path
-
-
 class CreateFile(_Noun, base.Scoped, command.ShowOne):
     """Send a file."""
 
@@ -43,7 +36,7 @@ class CreateFile(_Noun, base.Scoped, command.ShowOne):
         parser = super().get_parser(prog_name)
         self.add_scope(parser)
         parser.add_argument(
-            "path", metavar="<path>", type=_path, help="File on this machine"
+            "path", metavar="<path>", type=existing, help="File on this machine"
         )
         parser.add_argument(
             "--name", metavar="<name>", help="Its name there, if another one"
@@ -98,7 +91,7 @@ class SetFile(_Noun, base.Scoped):
         self.add_scope(parser)
         parser.add_argument("name", metavar="<file>", help="Name or id of the file")
         parser.add_argument(
-            "--content", metavar="<path>", type=_path, help="New content"
+            "--content", metavar="<path>", type=existing, help="New content"
         )
         Field("name", "New name of the file").add_to(parser)
         for field in _FIELDS:

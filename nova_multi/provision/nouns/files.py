@@ -5,9 +5,10 @@ from __future__ import annotations
 
 from typing import BinaryIO
 
-from nova_multi.domain.errors import Conflict, Invalid, NameTaken
+from nova_multi.domain.errors import NameTaken
 from nova_multi.domain.file import File
 from nova_multi.domain.names import Kind
+from nova_multi.provision import uploads
 from nova_multi.provision.nouns.base import Noun, attributes, page
 from nova_multi.provision.service import Caller, Fields, Page, Query, Scope
 from nova_multi.provision.store import Record
@@ -39,7 +40,7 @@ class Files(Noun):
         if self._store.list_records(Kind.FILE, scope=within, name=name):
             raise NameTaken(f"there is already a file called {name}")
         # The content comes first: a name never stands for nothing.
-        checksum, size = self._put(project_id, content)
+        checksum, size = uploads.put(self._tools, project_id, content)
         record = self._keep(
             self._new(
                 Kind.FILE,
@@ -72,8 +73,8 @@ class Files(Noun):
         if "folder_name" in fields:
             changes["folder_name"] = fields["folder_name"] or ""
         if content is not None:
-            checksum, size = self._put(
-                record.project_id, content, record.data.get("size", 0)
+            checksum, size = uploads.put(
+                self._tools, record.project_id, content, record.data.get("size", 0)
             )
             changes |= {"checksum": checksum, "size": size}
         record = self._store.update_record(
@@ -85,31 +86,6 @@ class Files(Noun):
         )
         self._audit(caller, "update", record)
         return _value(record)
-
-    def _put(
-        self, project_id: str, content: BinaryIO, replaced: int = 0
-    ) -> tuple[str, int]:
-        """Keep content, as far as a project has room for it.
-
-        :param replaced: bytes that it takes the place of.
-        :raises Conflict: there is no room.
-        :raises Invalid: it is larger than any file may be.
-        """
-        settings = self._tools.settings
-        records = self._store.list_records(Kind.FILE, project_ids=[project_id])
-        used = sum(each.data.get("size", 0) for each in records) - replaced
-        room = max(0, settings.max_project_files - used)
-        try:
-            return self._tools.files.put(content, min(settings.max_file_size, room))
-        except Invalid as error:
-            if room >= settings.max_file_size:
-                raise
-            raise Conflict(
-                f"the files of the project would have more than the"
-                f" {settings.max_project_files} bytes that are allowed",
-                field="file",
-                code="files_full",
-            ) from error
 
     def delete(self, caller: Caller, name: str, scope: Scope) -> None:
         """Forget it; its content is swept away when nobody names it any more."""

@@ -1,50 +1,39 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Images from a URL."""
+"""Images: fetched or uploaded, made of an instance, or installed."""
 
 from __future__ import annotations
 
-import contextlib
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from nova_multi.cloud.clouds import Cloud
 from nova_multi.domain.errors import NotFound
 from nova_multi.domain.image import ImageType
 from nova_multi.domain.names import Kind
 from nova_multi.domain.task import TaskStatus
-from nova_multi.provision import fetch
+from nova_multi.provision import checking
 from nova_multi.provision.sharing import image_home
-from nova_multi.provision.steps.base import Step, Wait, Work, made, take_back
-from nova_multi.provision.tools import Tools
-
-#: Seconds after which a task that got no turn asks again.
-_TURN = 5.0
-#: Bytes that are read of a file at once.
-_CHUNK = 1024 * 1024
+from nova_multi.provision.steps import content, installation, snapshot
+from nova_multi.provision.steps.base import Step, Work, made, take_back
+from nova_multi.provision.steps.image_record import NAME, READY
 
 
 def create(work: Work) -> Sequence[Step]:
-    """Fetch an image into Glance."""
+    """Get an image into Glance, from wherever it comes."""
+    if "installer" in work.payload:
+        return installation.install(work)
+    if "instance" in work.payload:
+        return [NAME, *snapshot.of_instance(work), READY]
     return [
-        Step("name", "image", _nothing, _free_name),
+        NAME,
         Step("image", "image", _make, _delete_made),
         Step("content", "image", _fill),
-        Step("ready", "image", _ready),
+        READY,
     ]
 
 
 def delete(work: Work) -> Sequence[Step]:
     """Delete an image."""
     return [Step("image", "image", _delete), Step("name", "image", _forget)]
-
-
-def _nothing(work: Work) -> None:
-    return
-
-
-def _free_name(work: Work) -> None:
-    if work.tools.store.delete_record(Kind.IMAGE, work.payload["record"]):
-        work.took_back(f"name {work.name}")
 
 
 def _make(work: Work) -> None:
@@ -68,24 +57,8 @@ def _delete_made(work: Work) -> None:
 def _fill(work: Work) -> None:
     """Fetch and upload in one go; what a former owner left half-way is begun anew."""
     work.status(TaskStatus.CREATING)
-    with _turn(work.tools):
+    with content.turn(work.tools):
         _fetch(work)
-
-
-@contextlib.contextmanager
-def _turn(tools: Tools) -> Iterator[None]:
-    """One of the few downloads of this worker: hosts that are slow don't take it all.
-
-    :raises Wait: all turns are taken.
-    """
-    made = threading.BoundedSemaphore(tools.settings.downloads)
-    turns: threading.BoundedSemaphore = tools.memory.setdefault("downloads", made)
-    if not turns.acquire(blocking=False):
-        raise Wait(_TURN)
-    try:
-        yield
-    finally:
-        turns.release()
 
 
 def _fetch(work: Work) -> None:
@@ -96,29 +69,21 @@ def _fetch(work: Work) -> None:
     if status != "queued":
         cloud.images.delete(work.state["image_id"])
         _make(work)
-    with _content(work) as content:
-        cloud.images.upload(work.state["image_id"], content)
-
-
-def _content(work: Work) -> contextlib.AbstractContextManager[Iterator[bytes]]:
-    if "file" in work.payload:
-        return _file(work)
-    settings = work.tools.settings
-    return fetch.opened(
-        work.payload["url"],
-        settings.private_hosts,
-        settings.max_image_size,
-        settings.download_timeout,
-    )
-
-
-@contextlib.contextmanager
-def _file(work: Work) -> Iterator[Iterator[bytes]]:
-    """Content of one of our own files, which the caller was let to see."""
-    tools = work.tools
-    record = tools.store.record(Kind.FILE, work.payload["file"])
-    with tools.files.open(record.data.get("checksum", "")) as file:
-        yield iter(lambda: file.read(_CHUNK), b"")
+    kind = ImageType(work.payload["type"])
+    with work.tools.files.scratch() as path:
+        content.get(work, work.payload, path)
+        work.message(TaskStatus.CREATING, "inspecting")
+        wanted = work.payload.get("properties", {}).get("architecture", "")
+        with checking.checked(kind, path, content.limits(work.tools), wanted) as found:
+            # Glance lets no format be changed once there is content.
+            cloud.images.update(work.state["image_id"], found.fields)
+            work.message(TaskStatus.CREATING, "uploading")
+            cloud.images.upload(work.state["image_id"], found.content)
+    if "upload" in work.payload:
+        # Nothing keeps it any more from being swept away.
+        work.tools.store.update_record(
+            Kind.IMAGE, work.payload["record"], merge={"upload": None}
+        )
 
 
 def _status(cloud: Cloud, image_id: str) -> str:
@@ -126,17 +91,6 @@ def _status(cloud: Cloud, image_id: str) -> str:
         return cloud.images.image(image_id).status
     except NotFound:
         return "gone"
-
-
-def _ready(work: Work) -> None:
-    image_id = work.state["image_id"]
-    work.tools.store.update_record(
-        Kind.IMAGE,
-        work.payload["record"],
-        openstack_id=image_id,
-        merge={"state": "ready"},
-    )
-    work.tools.store.set_object(work.uuid, image_id, work.fencing)
 
 
 def _delete(work: Work) -> None:

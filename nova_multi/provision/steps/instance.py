@@ -248,6 +248,15 @@ def _composed(work: Work) -> guest.Composed | None:
 
 def _delete_server(work: Work) -> None:
     deliveries.forget(work.tools.store, work.uuid)
+    drop_servers(work)
+
+
+def drop_servers(work: Work) -> None:
+    """Delete every server that the task has made, and wait until they are gone.
+
+    :raises Wait: one is not, yet.
+    :raises Conflict: Nova does not delete it.
+    """
     cloud = work.project()
     ids = made(work, cloud, "server", work.state.get("server_id"))
     for each in ids:

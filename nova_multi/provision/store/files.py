@@ -72,6 +72,22 @@ class FileStore:
         # It has all methods of a file, but not the type's name.
         return cast(IO[bytes], _Spool(self._folder / _INCOMING))
 
+    @contextlib.contextmanager
+    def scratch(self) -> Iterator[str]:
+        """Path of an empty file to work with, gone in the end whatever happens.
+
+        What is wrong with the disk meanwhile is told as :class:`Unavailable`.
+        """
+        folder = self._folder / _INCOMING
+        path = folder / secrets.token_hex(16)
+        try:
+            with _usable():
+                _make(folder)
+                os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+                yield str(path)
+        finally:
+            path.unlink(missing_ok=True)
+
     def open(self, checksum: str) -> BinaryIO:
         """Content to read, from its begin.
 

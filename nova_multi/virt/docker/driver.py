@@ -7,8 +7,8 @@ import nova.conf
 
 from nova_multi.conf import base as conf_base
 from nova_multi.conf import docker as conf_docker
+from nova_multi.inspection.unpacking import Limits
 from nova_multi.virt.docker.engine import DockerEngine, Settings
-from nova_multi.virt.docker.unpacking import Limits
 from nova_multi.virt.driver import ContainerDriver
 from nova_multi.virt.engine import Engine
 

@@ -16,12 +16,12 @@ from docker import errors as docker_errors
 from oslo_log import log as logging
 
 from nova_multi import exception
+from nova_multi.inspection.unpacking import Limits
 from nova_multi.privsep import files as privsep_files
 from nova_multi.virt.docker import host as docker_host
 from nova_multi.virt.docker import mapping, network
 from nova_multi.virt.docker.client import ENGINE, Client, translated
 from nova_multi.virt.docker.images import Images
-from nova_multi.virt.docker.unpacking import Limits
 from nova_multi.virt.engine import (
     LABEL_HOST,
     LABEL_ROLE,

@@ -9,10 +9,10 @@ from docker import errors as docker_errors
 from oslo_log import log as logging
 
 from nova_multi import exception
+from nova_multi.inspection.unpacking import Limits
 from nova_multi.virt.docker import image as docker_image
 from nova_multi.virt.docker import mapping, snapshot
 from nova_multi.virt.docker.client import ENGINE, Client, translated
-from nova_multi.virt.docker.unpacking import Limits
 from nova_multi.virt.engine import ImageFacts, ImageKey
 
 LOG = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ class Images:
             docker_image.opened(path, self._limits) as archive,
             translated(f"load image {key}", missing=exception.EngineImageNotFound),
         ):
-            self._client.load(archive.rebuilt(key))
+            self._client.load(docker_image.rebuilt(archive, key))
         return self.facts(key)
 
     def keys(self) -> Sequence[ImageKey]:

@@ -19,9 +19,10 @@ from docker import errors as docker_errors
 from oslo_log import log as logging
 
 from nova_multi import exception
+from nova_multi.inspection import tarball
 from nova_multi.privsep import network as privsep
 from nova_multi.virt import etc
-from nova_multi.virt.docker import mapping, tarball
+from nova_multi.virt.docker import mapping
 from nova_multi.virt.docker.client import Client, translated
 from nova_multi.virt.engine import Interface
 

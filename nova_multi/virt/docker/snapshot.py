@@ -15,14 +15,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import IO, Any, cast
 
 from nova_multi import exception
-from nova_multi.virt.docker import mapping
-from nova_multi.virt.docker.tarball import (
+from nova_multi.inspection.tarball import (
     TAR_END,
     tar_description,
     tar_header,
     tar_padding,
 )
-from nova_multi.virt.docker.unpacking import CHUNK, forget_members
+from nova_multi.inspection.unpacking import CHUNK, forget_members
+from nova_multi.virt.docker import mapping
 
 #: JSON members up to this size are held back until it is known which of them count.
 _MAX_JSON = 4 * 1024 * 1024

@@ -9,9 +9,9 @@ import nova.conf
 
 from nova_multi.conf import base as conf_base
 from nova_multi.conf import lxd as conf_lxd
+from nova_multi.inspection.roottree import Limits
 from nova_multi.virt.driver import ContainerDriver
 from nova_multi.virt.engine import Engine
-from nova_multi.virt.lxd.archive import Limits
 from nova_multi.virt.lxd.client import LXDClient
 from nova_multi.virt.lxd.engine import LXDEngine
 
@@ -43,7 +43,7 @@ class LXDDriver(ContainerDriver):
             isolated=options.isolated,
             console_folder=os.path.join(CONF.instances_path, CONSOLE_FOLDER),
             limits=Limits(
-                size_bytes=CONF.nova_multi.image_max_unpacked_gb * 1024**3,
+                unpacked_bytes=CONF.nova_multi.image_max_unpacked_gb * 1024**3,
                 members=CONF.nova_multi.image_max_members,
             ),
         )

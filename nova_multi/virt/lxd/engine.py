@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 
 from nova_multi import exception
+from nova_multi.inspection import roottree
 from nova_multi.privsep import files as privsep_files
 from nova_multi.virt import etc
 from nova_multi.virt.engine import (
@@ -24,7 +25,7 @@ from nova_multi.virt.engine import (
     ImageKey,
     Interface,
 )
-from nova_multi.virt.lxd import archive, host, image, mapping, network, power
+from nova_multi.virt.lxd import host, image, mapping, network, power
 from nova_multi.virt.lxd.client import (
     ENGINE,
     NOT_FOUND,
@@ -63,7 +64,7 @@ class LXDEngine:
         pool: str,
         isolated: bool,
         console_folder: str,
-        limits: archive.Limits,
+        limits: roottree.Limits,
     ) -> None:
         self._client = client
         self._records = Records(client, nova_host)

@@ -17,8 +17,8 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO
 
+from nova_multi.inspection import roottree
 from nova_multi.virt.engine import ImageFacts, ImageKey
-from nova_multi.virt.lxd import archive
 
 #: Properties of our images in LXD.
 IMAGE_ID = "nova-multi.image-id"
@@ -41,7 +41,7 @@ _GENERATORS = (
 )
 
 
-def facts(tree: archive.Tree) -> ImageFacts:
+def facts(tree: roottree.Tree) -> ImageFacts:
     """What the driver wants to know about a root file system."""
     return ImageFacts(
         shell=tree.has("bin/sh"),
@@ -51,7 +51,7 @@ def facts(tree: archive.Tree) -> ImageFacts:
     )
 
 
-def _has_cloud_init(tree: archive.Tree) -> bool:
+def _has_cloud_init(tree: roottree.Tree) -> bool:
     """Whether cloud-init is installed and would run when the image boots."""
     if tree.has("etc/cloud/cloud-init.disabled") or not tree.has("usr/bin/cloud-init"):
         return False
@@ -97,7 +97,7 @@ def key_of(record: Mapping[str, Any]) -> ImageKey | None:
 
 @contextlib.contextmanager
 def prepared(
-    path: str, key: ImageKey, limits: archive.Limits
+    path: str, key: ImageKey, limits: roottree.Limits
 ) -> Iterator[tuple[BinaryIO, BinaryIO, ImageFacts]]:
     """Open both parts of an image for LXD: metadata and root file system.
 
@@ -106,16 +106,16 @@ def prepared(
     """
     packed_bytes = os.path.getsize(path)
     with open(path, "rb") as source, contextlib.ExitStack() as stack:
-        magic = source.read(len(archive.SQUASHFS_MAGIC))
+        magic = source.read(len(roottree.SQUASHFS_MAGIC))
         source.seek(0)
         rootfs: BinaryIO = source
-        if magic == archive.SQUASHFS_MAGIC:
-            tree = archive.squashfs_tree(path, limits, packed_bytes)
+        if magic == roottree.SQUASHFS_MAGIC:
+            tree = roottree.squashfs_tree(path, limits, packed_bytes)
         else:
             rootfs = stack.enter_context(
                 tempfile.TemporaryFile(dir=os.path.dirname(path))
             )
-            tree = archive.RootTar(source, limits, packed_bytes).copy(rootfs)
+            tree = roottree.RootTar(source, limits, packed_bytes).copy(rootfs)
             rootfs.seek(0)
         found = facts(tree)
         yield _metadata(properties(key, found)), rootfs, found

@@ -9,8 +9,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from nova_multi import exception
+from nova_multi.inspection import roottree
 from nova_multi.virt.engine import ImageFacts, ImageKey
-from nova_multi.virt.lxd import archive, image, mapping
+from nova_multi.virt.lxd import image, mapping
 from nova_multi.virt.lxd.client import (
     ENGINE,
     NOT_FOUND,
@@ -31,7 +32,7 @@ class Images:
     """
 
     def __init__(
-        self, client: LXDClient, transfer: LXDClient, limits: archive.Limits
+        self, client: LXDClient, transfer: LXDClient, limits: roottree.Limits
     ) -> None:
         self._client = client
         self._transfer = transfer
@@ -72,7 +73,7 @@ class Images:
     def add(self, key: ImageKey, path: str) -> ImageFacts:
         """Give LXD the image in the file ``path``, if it does not hold it yet.
 
-        :raises ImageRejected: see :mod:`nova_multi.virt.lxd.archive`.
+        :raises ImageRejected: see :mod:`nova_multi.inspection.roottree`.
         """
         with contextlib.suppress(exception.EngineImageNotFound):
             return image.facts_of(self.record(key))

@@ -25,7 +25,10 @@ from nova_multi.provision.settings import Settings
 from nova_multi.provision.store import Fenced, FileStore, Store, db_sync
 from nova_multi.provision.tools import Tools
 from tests.fixtures.fake_cloud import FakeClouds, World
+from tests.fixtures.image_files import partitioned
 
+#: A disk that has one partition, and nothing in it.
+DISK = partitioned()
 START = datetime.datetime(2026, 5, 1, 12, tzinfo=datetime.UTC)
 ADMIN = Caller(
     "user-a", "p-admin", frozenset({"admin"}), "req-1", "198.51.100.7", admin=True
@@ -297,10 +300,10 @@ __all__ = ["ADMIN", "NOWHERE", "Driver"]
 
 @pytest.fixture
 def from_nowhere(monkeypatch):
-    """Images come from nowhere, and are six bytes."""
+    """Images come from nowhere, and are small ones."""
 
     @contextlib.contextmanager
     def opened(url, *args):
-        yield iter([b"1234", b"56"])
+        yield iter([DISK[:100], DISK[100:]])
 
     monkeypatch.setattr(fetch, "opened", opened)

@@ -16,7 +16,7 @@ from nova_multi.domain.publish import Publish
 from nova_multi.domain.task import TaskType
 from nova_multi.provision import fetch
 from nova_multi.provision.steps import PROCEDURES
-from tests.unit.provision.conftest import ADMIN, NOWHERE, Killed
+from tests.unit.provision.conftest import ADMIN, DISK, NOWHERE, Killed
 
 CAUSE = "it just does not work"
 
@@ -27,7 +27,7 @@ def no_network(monkeypatch):
 
     @contextlib.contextmanager
     def opened(url, *args):
-        yield iter([b"an", b"image"])
+        yield iter([DISK])
 
     monkeypatch.setattr(fetch, "opened", opened)
 

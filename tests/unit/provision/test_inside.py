@@ -12,7 +12,7 @@ from nova_multi.provision import fetch
 from nova_multi.provision.inside import file_named
 from nova_multi.provision.service import Scope
 from tests.unit.provision.callers import member_of
-from tests.unit.provision.conftest import NOWHERE
+from tests.unit.provision.conftest import DISK, NOWHERE
 
 ENDPOINTS = ("https://multi.example/v1", "http://127.0.0.1:9797")
 URL = "https://multi.example/v1/files/disk.img"
@@ -75,10 +75,10 @@ def stage(make_stage, monkeypatch):
         raise AssertionError("fetched over the network")
 
     monkeypatch.setattr(fetch, "opened", opened)
-    return make_stage(endpoints=ENDPOINTS, max_image_size=1000).ready()
+    return make_stage(endpoints=ENDPOINTS, max_image_size=5000).ready()
 
 
-def put(stage, caller, content=b"content", **fields):
+def put(stage, caller, content=DISK, **fields):
     fields = {"name": "disk.img", **fields}
     return stage.service.files.create(caller, fields, io.BytesIO(content), NOWHERE)
 
@@ -94,7 +94,7 @@ def test_an_image_of_a_file(stage):
     task = stage.done(ask(stage, member))
     assert task.status == "created", task.history[-1].message
     image = stage.service.images.show(member, "own", NOWHERE)
-    assert (image.status, image.size, image.download_url) == ("active", 7, URL)
+    assert (image.status, image.size, image.download_url) == ("active", len(DISK), URL)
 
 
 def test_only_files_that_the_caller_may_see(stage):
@@ -109,8 +109,8 @@ def test_only_files_that_the_caller_may_see(stage):
 
 def test_a_file_that_is_no_image_for_its_size(stage):
     member = member_of(stage)
-    put(stage, member, b"x" * 1001)
-    with pytest.raises(Invalid, match="more than 1000 bytes"):
+    put(stage, member, b"x" * 5001)
+    with pytest.raises(Invalid, match="more than 5000 bytes"):
         ask(stage, member)
 
 

@@ -44,7 +44,10 @@ FORBIDDEN = {
     "osc_lib",
     "requests",
 }
-PARTS = ("conf", "domain", "exception", "spec", "cloud", "provision", "guest")
+PARTS = (
+    *("conf", "domain", "exception", "spec", "cloud", "provision", "guest"),
+    "inspection",
+)
 
 
 def imports(path):

@@ -31,7 +31,7 @@ from tests.unit.provision.callers import (
     names,
     private,
 )
-from tests.unit.provision.conftest import ADMIN, NOWHERE, Killed
+from tests.unit.provision.conftest import ADMIN, DISK, NOWHERE, Killed
 
 # -- partitions and hosts
 
@@ -271,15 +271,18 @@ def test_an_image_from_a_url(stage, from_nowhere):
         "variant": "site",
         "version": "12",
         "architecture": "amd64",
-        "type": ImageType.LXD,
+        "type": ImageType.DISK,
         "download_url": "https://example.org/i",
     }
     task = stage.done(stage.service.images.create(member, fields, NOWHERE))
     assert task.status == "created"
     image = stage.service.images.show(member, "debian_site_12_amd64", NOWHERE)
-    assert (image.size, image.status, image.type) == (6, "active", ImageType.LXD)
+    size = len(DISK)
+    assert (image.size, image.status, image.type) == (size, "active", ImageType.DISK)
     stored = stage.world.images[image.uuid]
-    assert stored.properties["img_hv_type"] == "lxd"
+    assert stored.properties["img_hv_type"] == "qemu"
+    assert stored.properties["architecture"] == "x86_64"
+    assert (stored.disk_format, stored.min_disk_gb) == ("raw", 1)
     # Another environment of the partition may boot it.
     stage.environment("other")
     stage.provisioner("mine", image="debian_site_12_amd64")
@@ -351,10 +354,10 @@ def test_images_are_fetched_in_turn(make_stage, monkeypatch):
             (claimed,) = stage.store.claim("w2", 1, 90)
             others.append(runner.run(runner.begin(claimed)))
             stage.store.release(claimed.task.uuid, claimed.fencing)
-        yield iter([b"1"])
+        yield iter([DISK])
 
     monkeypatch.setattr(fetch, "opened", opened)
-    fields = {"type": ImageType.LXD, "download_url": "https://example.org/i"}
+    fields = {"type": ImageType.DISK, "download_url": "https://example.org/i"}
     accepted = []
     for name in ("one", "two"):
         fields["name"] = name

@@ -334,7 +334,7 @@ def test_what_is_not_there_yet_says_so(stage):
         lambda: service.hosts.create(ADMIN, {"name": "node9"}, NOWHERE),
         lambda: service.hosts.delete(ADMIN, "node1", NOWHERE),
         lambda: service.images.create(
-            ADMIN, {"name": "i", "type": ImageType.ISO}, NOWHERE
+            ADMIN, {"name": "i", "type": ImageType.DISK, "recipe": "r"}, NOWHERE
         ),
     ]
     for ask in asked:

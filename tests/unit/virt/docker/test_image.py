@@ -12,7 +12,8 @@ import tarfile
 import pytest
 
 from nova_multi import exception
-from nova_multi.virt.docker import image, unpacking
+from nova_multi.inspection import unpacking
+from nova_multi.virt.docker import image
 from nova_multi.virt.engine import ImageFacts, ImageKey
 from tests.unit.virt.docker import archives
 
@@ -218,7 +219,7 @@ def test_too_many_layers(path):
 
 def rebuilt(path):
     with image.opened(str(path), LIMITS) as archive:
-        data = b"".join(archive.rebuilt(KEY))
+        data = b"".join(image.rebuilt(archive, KEY))
     with tarfile.open(fileobj=io.BytesIO(data)) as archive:
         members = {m.name: archive.extractfile(m).read() for m in archive.getmembers()}
     (entry,) = json.loads(members["manifest.json"])

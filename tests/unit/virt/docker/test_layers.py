@@ -8,7 +8,7 @@ import tarfile
 
 import pytest
 
-from nova_multi.virt.docker.layers import Tree
+from nova_multi.inspection.layers import Tree
 from tests.unit.virt.docker import archives
 
 

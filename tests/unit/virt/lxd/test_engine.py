@@ -8,10 +8,10 @@ import threading
 import pytest
 
 from nova_multi import exception, privsep
+from nova_multi.inspection.roottree import Limits
 from nova_multi.virt import engine as engine_module
 from nova_multi.virt.engine import ContainerSpec, ImageKey, Interface
 from nova_multi.virt.lxd import image, mapping, power
-from nova_multi.virt.lxd.archive import Limits
 from nova_multi.virt.lxd.client import LXDClient
 from nova_multi.virt.lxd.engine import LXDEngine
 from tests.fixtures.lxd_wire import (
@@ -111,7 +111,7 @@ def engine(daemon, tmp_path, monkeypatch):
         pool="pool",
         isolated=True,
         console_folder=str(tmp_path / "consoles"),
-        limits=Limits(size_bytes=2**20, members=10),
+        limits=Limits(unpacked_bytes=2**20, members=10),
     )
 
 

@@ -12,11 +12,12 @@ import tarfile
 import pytest
 
 from nova_multi import exception
+from nova_multi.inspection import roottree
 from nova_multi.virt.engine import ImageKey
-from nova_multi.virt.lxd import archive, image
+from nova_multi.virt.lxd import image
 
 KEY = ImageKey("51061ca7-5b78-4f38-8461-4a792ed6d8c2", "cd" * 64)
-LIMITS = archive.Limits(size_bytes=10 * 1024**2, members=100)
+LIMITS = roottree.Limits(unpacked_bytes=10 * 1024**2, members=100)
 
 
 def member(name, data=b"", **fields):
@@ -171,7 +172,7 @@ def test_dangerous_archives(tmp_path, members, word):
 
 
 def test_something_absurdly_compressed(tmp_path, monkeypatch):
-    monkeypatch.setattr(archive, "RATIO_FLOOR", 1024**2)
+    monkeypatch.setattr(roottree, "RATIO_FLOOR", 1024**2)
     path = tmp_path / "image"
     with tarfile.open(path, "w:gz") as target:
         info, data = member("zeros", bytes(8 * 1024**2))
@@ -302,8 +303,8 @@ def test_squashfs_with_a_device(system_folder, tmp_path):
 @pytest.mark.parametrize(
     "limits, word",
     [
-        (archive.Limits(size_bytes=3, members=100), "larger"),
-        (archive.Limits(size_bytes=1024, members=3), "more than 3"),
+        (roottree.Limits(unpacked_bytes=3, members=100), "larger"),
+        (roottree.Limits(unpacked_bytes=1024, members=3), "more than 3"),
     ],
 )
 def test_squashfs_over_the_limits(system_folder, tmp_path, limits, word):

@@ -44,8 +44,10 @@ class Limits:
 
 
 @contextlib.contextmanager
-def damage_rejected() -> Iterator[None]:
+def damage_rejected(what: str = "docker save archive") -> Iterator[None]:
     """Turn what the libraries raise on damaged data into one error of ours.
+
+    :param what: it should be.
 
     :raises ImageRejected: the data is damaged. Errors of the machine itself, such as a
         full disk, pass.
@@ -56,13 +58,13 @@ def damage_rejected() -> Iterator[None]:
         # gzip and bz2 raise it, without a number, for damaged data.
         if error.errno is not None:
             raise
-        raise _rejected(error) from error
+        raise _rejected(what, error) from error
     except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError) as error:
-        raise _rejected(error) from error
+        raise _rejected(what, error) from error
 
 
-def _rejected(error: Exception) -> exception.ImageRejected:
-    return exception.ImageRejected(f"this is no whole docker save archive: {error}")
+def _rejected(what: str, error: Exception) -> exception.ImageRejected:
+    return exception.ImageRejected(f"this is no whole {what}: {error}")
 
 
 class Unpacked:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Headers of a stranger's tar archive, which Python reads into memory whole."""
+"""Members of a stranger's tar archive: their headers, and how they are copied."""
 
 from __future__ import annotations
 
@@ -34,3 +34,24 @@ class CheckedInfo(tarfile.TarInfo):
                 f"the image has a tar header of {info.size} bytes"
             )
         return info
+
+
+#: What extended headers say of a member's place and form: it would win over what is
+#: set on the member itself.
+_OVERRIDING = ("path", "linkpath", "size")
+_SPARSE = "GNU.sparse."
+
+
+def copied(
+    source: tarfile.TarFile, member: tarfile.TarInfo, target: tarfile.TarFile
+) -> None:
+    """Copy one member as it is set now, with its content; holes of files are filled."""
+    member.pax_headers = {
+        key: value
+        for key, value in member.pax_headers.items()
+        if key not in _OVERRIDING and not key.startswith(_SPARSE)
+    }
+    data = source.extractfile(member) if member.isreg() else None
+    if member.issparse():
+        member.type = tarfile.REGTYPE
+    target.addfile(member, data)

@@ -8,7 +8,6 @@ reach it only as we write them ourselves, member by member.
 
 from __future__ import annotations
 
-import dataclasses
 import posixpath
 import struct
 import subprocess
@@ -18,7 +17,8 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from nova_multi import exception
-from nova_multi.virt.tarheader import CheckedInfo
+from nova_multi.inspection.tarheader import CheckedInfo, copied
+from nova_multi.inspection.unpacking import Limits as Limits
 
 SQUASHFS_MAGIC = b"hsqs"
 #: How much larger than the file its content may be, once it is larger than RATIO_FLOOR.
@@ -28,18 +28,8 @@ RATIO_FLOOR = 1024**3
 LISTING_TIME = 120
 LISTING_MEMORY = 4 * 1024**3
 MAX_LINKS = 40
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Limits:
-    """How large an image may be.
-
-    :ivar size_bytes: of all files, unpacked.
-    :ivar members: files, folders and links.
-    """
-
-    size_bytes: int
-    members: int
+#: What prlimit ends with if it can't find what it is to run.
+_NOT_INSTALLED = 127
 
 
 class Tree:
@@ -53,6 +43,8 @@ class Tree:
         self._entries: dict[str, tuple[str, str]] = {}
         self._members = 0
         self.size_bytes = 0
+        #: Device nodes that no container would see.
+        self.devices: list[str] = []
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -68,9 +60,9 @@ class Tree:
             raise exception.ImageRejected(
                 f"the image has more than {self._limits.members} files"
             )
-        if self.size_bytes > self._limits.size_bytes:
+        if self.size_bytes > self._limits.unpacked_bytes:
             raise exception.ImageRejected(
-                f"the image is larger than {self._limits.size_bytes} bytes unpacked"
+                f"the image is larger than {self._limits.unpacked_bytes} bytes unpacked"
             )
         if self.size_bytes > max(RATIO_FLOOR, self._packed * MAX_RATIO):
             raise exception.ImageRejected(
@@ -224,15 +216,7 @@ class RootTar:
             raise exception.ImageRejected(
                 f"{path!r} in the image is of the unknown type {member.type!r}"
             )
-        # The name in extended headers would win over the one set here.
-        overriding = ("path", "linkpath", "size")
-        member.pax_headers = {
-            key: v for key, v in member.pax_headers.items() if key not in overriding
-        }
-        data = archive.extractfile(member) if member.isreg() else None
-        if member.issparse():
-            member.type = tarfile.REGTYPE  # read as a file with holes filled
-        copy.addfile(member, data)
+        copied(archive, member, copy)
 
     def _place(self, path: str) -> str:
         """Where a member belongs in the root file system; empty for nowhere."""
@@ -290,6 +274,10 @@ def _listing(path: str) -> Iterator[str]:
         except BaseException:
             process.kill()
             raise
+    if process.returncode == _NOT_INSTALLED:
+        raise exception.ConfigurationError(
+            "a squashfs can't be looked at: unsquashfs is not installed"
+        )
     if process.returncode:
         raise exception.ImageRejected(
             f"the image is a damaged squashfs (unsquashfs: {process.returncode})"
@@ -315,5 +303,6 @@ def _add_listed(tree: Tree, line: str) -> None:
             tree.add(path, Tree.FOLDER)
     elif kind in "bc":
         check_device(relative(name))
+        tree.devices.append(relative(name))
     elif kind == "-":
         tree.add(relative(name), Tree.FILE, size=int(fields[2]))
