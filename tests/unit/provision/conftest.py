@@ -300,3 +300,11 @@ def from_nowhere(monkeypatch):
         yield iter([b"1234", b"56"])
 
     monkeypatch.setattr(fetch, "opened", opened)
+
+
+@pytest.fixture
+def built(stage):
+    """A service with a partition and images for the shop."""
+    from tests.unit.provision import shop
+
+    return shop.furnish(stage)
