@@ -81,6 +81,7 @@ def settings(conf: cfg.ConfigOpts) -> Settings:
         external_network=decided.external_network,
         cidr=decided.environment_cidr,
         dns=tuple(decided.dns),
+        images=_default_images(conf),
         ports=range(decided.first_free_port, decided.last_free_port + 1),
         policy=None if decided.policy == "nova" else Policy(decided.policy),
         suffixes={
@@ -106,6 +107,11 @@ def settings(conf: cfg.ConfigOpts) -> Settings:
         max_file_size=conf.api.max_file_size,
         max_project_files=decided.max_project_files_gb * 1024**3,
     )
+
+
+def _default_images(conf: cfg.ConfigOpts) -> dict[Driver, str]:
+    names = {driver: conf.provision[f"{driver}_image"] for driver in Driver}
+    return {driver: name for driver, name in names.items() if name}
 
 
 def _endpoints(urls: Iterable[str]) -> tuple[str, ...]:

@@ -99,6 +99,28 @@ behind routers of their own.
         default=[],
         help="Name servers of environments' networks; without any, Neutron's own.",
     ),
+    cfg.StrOpt(
+        "docker_image",
+        help="""
+Name or id of the image of instances that ask for Docker and name no image, nor have a
+provisioner that does. Without it the newest public image for Docker with the tag
+``nova-multi-default`` is taken; where there is none either, such instances are refused.
+""",
+    ),
+    cfg.StrOpt(
+        "lxd_image",
+        help="""
+Name or id of the image of instances that ask for LXD and name no image, nor have a
+provisioner that does; else as for Docker.
+""",
+    ),
+    cfg.StrOpt(
+        "libvirt_image",
+        help="""
+Name or id of the image of instances that ask for libvirt and name no image, nor have a
+provisioner that does; else as for Docker.
+""",
+    ),
     cfg.PortOpt(
         "first_free_port",
         default=20000,

@@ -181,9 +181,10 @@ def _made(
     :raises DomainError: there is none that can be used.
     """
     where = f"instances.{recipe.part}"
-    if not recipe.image:
+    if not (recipe.image or asked):
         raise Invalid(
-            f"{recipe.part} names no image, nor does its provisioner",
+            f"{recipe.part} names no image, nor does its provisioner; nor does either"
+            " name a driver, whose default image could be taken",
             field=f"{where}.image",
         )
     image = facts.images[recipe.image, asked]

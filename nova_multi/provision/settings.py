@@ -20,6 +20,7 @@ class Settings:
     :ivar external_network: name or id; None takes the default one.
     :ivar cidr: addresses of each environment's own network.
     :ivar dns: name servers of environments; none leaves it to Neutron.
+    :ivar images: names or ids of the images that drivers take where none is named.
     :ivar ports: outside ports for those that are published without one.
     :ivar policy: which of the hosts that fit is taken; None leaves it to Nova.
     :ivar suffixes: what a machine's compute host of a driver has behind its name.
@@ -47,6 +48,7 @@ class Settings:
     external_network: str | None = None
     cidr: str = "10.20.0.0/16"
     dns: tuple[str, ...] = ()
+    images: Mapping[Driver, str] = dataclasses.field(default_factory=dict)
     ports: range = FREE_PORTS
     policy: Policy | None = Policy.FEWEST_INSTANCES
     suffixes: Mapping[Driver, str] = dataclasses.field(

@@ -21,9 +21,10 @@ from nova_multi.domain.names import Kind, check_name
 from nova_multi.domain.partition import Limits
 from nova_multi.domain.plan import Facts, ImageFacts, ImageKey
 from nova_multi.provision import definitions, limits, publishing, secret_inputs
+from nova_multi.provision.default_images import driver_of
 from nova_multi.provision.nouns.base import limited_by_cloud, shared_by_users
 from nova_multi.provision.nouns.users import Users
-from nova_multi.provision.nouns.wishes import Wishes, driver_of
+from nova_multi.provision.nouns.wishes import Wishes
 from nova_multi.provision.recipes import image_key
 from nova_multi.provision.secret_inputs import Secrets
 from nova_multi.provision.service import Caller, Fields, Scope
@@ -149,7 +150,7 @@ class Wanting(Wishes):
         )
         keys = {image_key(definition, facts, part) for part in definition.instances}
         images = {
-            key: self._image_facts(caller, key, environment) for key in keys if key[0]
+            key: self._image_facts(caller, key, environment) for key in keys if any(key)
         }
         return dataclasses.replace(facts, images=images)
 

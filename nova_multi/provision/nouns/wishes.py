@@ -9,10 +9,12 @@ from typing import TypeAlias
 from nova_multi.cloud.image import Images
 from nova_multi.cloud.values import StoredImage
 from nova_multi.domain.driver import Driver
-from nova_multi.domain.errors import Conflict, Invalid, NotFound
+from nova_multi.domain.errors import Conflict, DomainError, Invalid, NotFound
 from nova_multi.domain.instance import Size, choose_size, fit_image
 from nova_multi.domain.names import Kind
 from nova_multi.domain.provisioner import Provisioner, in_order
+from nova_multi.provision import default_images
+from nova_multi.provision.default_images import driver_of
 from nova_multi.provision.machines import machines
 from nova_multi.provision.nouns import provisioners
 from nova_multi.provision.nouns.base import Noun
@@ -124,11 +126,13 @@ class Wishes(Noun):
         :param prefer: which of several, where nothing was.
         :raises Invalid: there is none of that name, nor with that system.
         """
-        if not provisioner.image:
-            raise Invalid(
-                f"provisioner {provisioner.name} names no image", field="provisioner"
-            )
         name = provisioner.image
+        if not name and driver is None:
+            raise Invalid(
+                f"provisioner {provisioner.name} names no image, and no driver is asked"
+                " for whose default image could be taken",
+                field="provisioner",
+            )
         record, image = self._known_image(caller, name, environment, driver, prefer)
         if record:
             try:
@@ -147,9 +151,13 @@ class Wishes(Noun):
     ) -> tuple[Record | None, StoredImage]:
         """An image as Glance has it, and its record if it has one; only reads.
 
+        :param name: empty for the driver's default.
         :param driver: as for :meth:`_image`, as is the rest.
         :raises Invalid: there is none of that name, nor with that system.
         """
+        if not name:
+            assert driver is not None
+            return self._default_image(caller, environment, driver)
         ready = bool(environment.openstack_id) or self._tools.single
         cloud = image_home(self._tools, environment.openstack_id if ready else "")
         try:
@@ -179,6 +187,28 @@ class Wishes(Noun):
             return record, own.images.image(record.openstack_id)
         except NotFound as error:
             raise _no_image(name) from error
+
+    def _default_image(
+        self, caller: Caller, environment: Record, driver: Driver
+    ) -> tuple[Record | None, StoredImage]:
+        """What an instance of a driver is made of where no image is named.
+
+        :raises Invalid: the operator has not said it, or what was said is not there.
+        """
+        name = self._tools.settings.images.get(driver)
+        hidden = self._find.hidden_images(caller, environment.scope, "x")
+        if name is None:
+            everywhere = image_home(self._tools, "").images
+            visible = None if self._tools.single else "public"
+            return None, default_images.tagged(everywhere, driver, visible, hidden)
+        try:
+            found = self._known_image(caller, name, environment, driver)
+        except DomainError as error:
+            raise default_images.unusable(driver, name, error.message) from error
+        if driver_of(found[1]) is not driver:
+            told = f"it is for {driver_of(found[1]) or 'another hypervisor'}"
+            raise default_images.unusable(driver, name, told)
+        return found
 
     def _check_driver(self, driver: Driver) -> None:
         if self._tools.single:
@@ -263,15 +293,6 @@ def _of_name_or_system(
             field="driver",
         )
     return fitting.popitem()[1]
-
-
-def driver_of(image: StoredImage) -> Driver | None:
-    """What an image is made for; one that doesn't say is for libvirt alone."""
-    kind = image.properties.get("img_hv_type", "").lower()
-    for driver in Driver:
-        if kind in (driver.value, driver.hypervisor_type):
-            return driver
-    return Driver.LIBVIRT if not kind else None
 
 
 def size_of(

@@ -19,6 +19,7 @@ from nova_multi.cloud.clouds import Account, CloudConfig, Clouds
 from nova_multi.cmd import assembly
 from nova_multi.conf import api as conf_api
 from nova_multi.conf import provision as conf_provision
+from nova_multi.domain.driver import Driver
 from nova_multi.provision import bus
 from nova_multi.provision.store import options
 from tests.unit.deploy.conftest import DEPLOY
@@ -102,6 +103,22 @@ def test_the_options_agree_with_one_another(conf: cfg.ConfigOpts) -> None:
     assert settings.domain_id == VARIABLES["provisioning_domain_id"]
     assert settings.listening
     assert settings.endpoints == ("http://192.0.2.1:9797/v1",)
+
+
+def test_default_images_are_those_of_the_example(tmp_path: Path) -> None:
+    example = yaml.safe_load(
+        (DEPLOY / "roles" / "example" / "defaults" / "main.yml").read_text()
+    )
+    (servers,) = (
+        each
+        for each in example.values()
+        if isinstance(each, dict) and set(each) == set(Driver)
+    )
+    settings = assembly.settings(read(tmp_path))
+    assert settings.images == {d: servers[d]["image"] for d in Driver}
+    images = {"docker": "", "lxd": "mine"}
+    settings = assembly.settings(read(tmp_path, provisioning_images=images))
+    assert settings.images == {Driver.LXD: "mine"}
 
 
 @pytest.mark.parametrize("taken", [True, False])

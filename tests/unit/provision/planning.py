@@ -42,7 +42,7 @@ def facts_of(wanted, **more):
     images = {
         key: ImageFacts(f"id of {key}", key[0], key[1], min_memory_mb=64)
         for key in keys
-        if key[0]
+        if any(key)
     }
     return dataclasses.replace(facts, images=images)
 
