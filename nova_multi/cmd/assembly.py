@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 from collections.abc import Iterable, Sequence
 
@@ -80,6 +81,7 @@ def settings(conf: cfg.ConfigOpts) -> Settings:
         member_role=conf.cloud.member_role,
         external_network=decided.external_network,
         cidr=decided.environment_cidr,
+        networks_cidr=_pool(decided.networks_cidr),
         dns=tuple(decided.dns),
         images=_default_images(conf),
         ports=range(decided.first_free_port, decided.last_free_port + 1),
@@ -107,6 +109,15 @@ def settings(conf: cfg.ConfigOpts) -> Settings:
         max_file_size=conf.api.max_file_size,
         max_project_files=decided.max_project_files_gb * 1024**3,
     )
+
+
+def _pool(cidr: str) -> str:
+    try:
+        return str(ipaddress.IPv4Network(cidr))
+    except ValueError as error:
+        raise exception.ConfigurationError(
+            f"[provision] networks_cidr: {cidr!r} is no range of IPv4 addresses"
+        ) from error
 
 
 def _default_images(conf: cfg.ConfigOpts) -> dict[Driver, str]:

@@ -94,6 +94,14 @@ Addresses of each environment's own network. All environments have the same: the
 behind routers of their own.
 """,
     ),
+    cfg.StrOpt(
+        "networks_cidr",
+        default="10.128.0.0/12",
+        help="""
+Addresses of further networks of an environment's file that names none: each gets a /24
+of these that no other network of the environment has. IPv4.
+""",
+    ),
     cfg.ListOpt(
         "dns",
         default=[],

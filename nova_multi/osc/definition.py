@@ -222,7 +222,8 @@ def _instances(count: int) -> str:
 
 
 def _thing(step: Mapping[str, Any]) -> str:
-    return step["name"] if step["kind"] == "instance" else f"environment {step['name']}"
+    kind, name = step["kind"], step["name"]
+    return str(name) if kind == "instance" else f"{kind} {name}"
 
 
 def _reason(step: Mapping[str, Any]) -> str:

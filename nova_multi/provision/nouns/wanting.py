@@ -152,7 +152,35 @@ class Wanting(Wishes):
         images = {
             key: self._image_facts(caller, key, environment) for key in keys if any(key)
         }
-        return dataclasses.replace(facts, images=images)
+        return dataclasses.replace(
+            facts,
+            images=images,
+            networks=self._network_facts(definition, environment),
+            ranges=self._tools.settings.ranges,
+        )
+
+    def _network_facts(
+        self, definition: Definition, environment: Record
+    ) -> dict[str, str | DomainError]:
+        """Networks that are neither the definition's nor the environment's own."""
+        own = {definition.name, *definition.networks}
+        named = {
+            name for each in definition.instances.values() for name in each.networks
+        }
+        wanted = sorted(named - own)
+        if not wanted:
+            return {}
+        known = self._network_ids(environment)
+        return {
+            name: known.get(name)
+            or Invalid(
+                f"there is no network {name} in the file, nor one of the cloud that"
+                f" environment {definition.name} may use",
+                field="networks",
+                code="not_found",
+            )
+            for name in wanted
+        }
 
     def _image_facts(
         self, caller: Caller, key: ImageKey, environment: Record

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Sequence, Set
 from typing import TypeAlias
 
+from nova_multi.cloud import marks
 from nova_multi.cloud.image import Images
 from nova_multi.cloud.values import StoredImage
 from nova_multi.domain.driver import Driver
@@ -226,8 +228,7 @@ class Wishes(Noun):
             raise Conflict(
                 f"environment {environment.name} has no networks yet", field="networks"
             )
-        found = self._tools.of_environment(environment).networks.networks()
-        ids = {each.id: each.id for each in found} | {e.name: e.id for e in found}
+        ids = self._network_ids(environment)
         unknown = [each for each in wanted if each not in ids]
         if unknown:
             raise Invalid(
@@ -237,6 +238,34 @@ class Wishes(Noun):
             )
         own = environment.data.get("network_id")
         return [ids[each] for each in wanted if ids[each] != own]
+
+    def _network_ids(self, environment: Record) -> dict[str, str]:
+        """Ids of the networks that an environment may use, by id and by name.
+
+        Its own ones go before those that are shared with it; the latter have no name
+        here where several have the same.
+        """
+        home = environment.openstack_id
+        ready = bool(home) or self._tools.single
+        cloud = (
+            self._tools.of_environment(environment)
+            if ready
+            else image_home(self._tools, "")
+        )
+        shared = cloud.networks.shared()
+        own = cloud.networks.networks() if ready else ()
+        counted = Counter(each.name for each in shared)
+        found = {each.name: each.id for each in shared if counted[each.name] == 1}
+        found |= {each.id: each.id for each in (*shared, *own)}
+        # Another environment of the same project is none of its business.
+        found |= {
+            each.name: each.id for each in own if self._is_of(each.tags, environment)
+        }
+        return found
+
+    def _is_of(self, tags: Sequence[str], environment: Record) -> bool:
+        of = marks.read(tags).get("environment")
+        return not self._tools.single or of in (None, environment.uuid)
 
 
 def _no_image(name: str) -> Invalid:
