@@ -7,6 +7,7 @@ import json
 import pytest
 
 from nova_multi.domain.errors import Conflict
+from tests.fixtures.fake_cloud import FakeServers
 from tests.unit.provision import shop
 from tests.unit.provision.conftest import ADMIN, NOWHERE
 
@@ -107,7 +108,7 @@ def test_more_and_fewer(built):
     assert shop.server_ids(built) == {"db": before["db"]}
 
 
-def test_nobody_is_told_of_what_is_to_go(built):
+def test_nobody_is_told_of_what_is_to_go(built, monkeypatch):
     """One that is too many goes after those that knew it, and is not told of again."""
     variables = {"ALL": "${instances.db.addresses}"}
     built.speak("db-1", "made")
@@ -122,8 +123,23 @@ def test_nobody_is_told_of_what_is_to_go(built):
     fewer["outputs"] = {}
     built.speak("db", "made")
     built.speak("web", "made")
+    stays = shop.server(built, "db-2").id
+    delete = FakeServers.delete
+
+    def keep(self, server_id):
+        if server_id == stays:
+            raise Conflict("Nova does not want to")
+        return delete(self, server_id)
+
+    # It is there all the while that others are made, by whatever order.
+    monkeypatch.setattr(FakeServers, "delete", keep)
+    task = shop.apply(built, fewer, end="error")
+    assert "1 of 4 failed: db-2" in task.history[-1].message
+    assert shop.names(built) == ["db", "db-2", "web"]
+    assert f"export ALL={first}\n" in shop.user_data(built, "web")
+    monkeypatch.undo()
+    assert shop.steps(shop.plan(built, fewer)) == ["delete db-2"]
     shop.apply(built, fewer)
-    assert second not in shop.user_data(built, "web")
     assert shop.plan(built, fewer).is_empty
 
 
