@@ -62,6 +62,11 @@ class Networks:
         found = self._api.listed("networks", self._own(tags))
         return tuple(map(network_value, found))
 
+    def shared(self) -> tuple[Network, ...]:
+        """Networks of others that are shared with the project; no external ones."""
+        query = {"shared": "true", "router:external": "false"}
+        return tuple(map(network_value, self._api.listed("networks", query)))
+
     def subnets(
         self, *, network_id: str | None = None, tags: Iterable[str] = ()
     ) -> tuple[Subnet, ...]:
@@ -129,11 +134,16 @@ class Networks:
         network_id: str,
         cidr: str,
         dns: Iterable[str] = (),
+        pool: tuple[str, str] | None = None,
+        gateway: bool = True,
     ) -> Subnet:
         """Make a subnet for IPv4 with DHCP.
 
         :param cidr: ``10.0.0.0/24``.
         :param dns: addresses of name servers; none leaves it to Neutron.
+        :param pool: the first and the last address that guests get; None leaves it to
+            Neutron.
+        :param gateway: whether guests are told of a router.
         """
         body: dict[str, Any] = {
             "name": name,
@@ -143,7 +153,31 @@ class Networks:
         }
         if dns := list(dns):
             body["dns_nameservers"] = dns
+        if pool:
+            body["allocation_pools"] = [_pool(pool)]
+        if not gateway:
+            body["gateway_ip"] = None
         return self._made("subnets", mark, body, subnet_value)
+
+    def change_subnet(
+        self,
+        subnet_id: str,
+        *,
+        dns: Iterable[str] | None = None,
+        pool: tuple[str, str] | None = None,
+    ) -> Subnet:
+        """Give a subnet other name servers, or another range for guests.
+
+        :param dns: None leaves them; as ``pool`` does.
+        :raises NotFound: there is no such subnet.
+        :raises Invalid: the range is not in the subnet.
+        """
+        changes: dict[str, Any] = {}
+        if dns is not None:
+            changes["dns_nameservers"] = list(dns)
+        if pool is not None:
+            changes["allocation_pools"] = [_pool(pool)]
+        return subnet_value(self._api.changed("subnets", subnet_id, changes))
 
     def create_router(
         self, name: str, mark: marks.Mark, *, external_network_id: str
@@ -184,9 +218,13 @@ class Networks:
         )
 
     def _connected(self, router_id: str, subnet_id: str) -> bool:
+        return subnet_id in self.connected(router_id)
+
+    def connected(self, router_id: str) -> frozenset[str]:
+        """Ids of the subnets that a router is on; of none if there is no router."""
         query = {"device_id": router_id, "device_owner": _ROUTER_PORT}
-        return any(
-            address["subnet_id"] == subnet_id
+        return frozenset(
+            address["subnet_id"]
             for port in self._api.listed("ports", query)
             for address in port["fixed_ips"]
         )
@@ -331,6 +369,10 @@ class Networks:
         return query
 
 
+def _pool(pool: tuple[str, str]) -> dict[str, str]:
+    return {"start": pool[0], "end": pool[1]}
+
+
 def network_value(raw: Mapping[str, Any]) -> Network:
     """A network of an answer."""
     return Network(
@@ -351,6 +393,10 @@ def subnet_value(raw: Mapping[str, Any]) -> Subnet:
         network_id=raw["network_id"],
         cidr=raw["cidr"],
         gateway=raw.get("gateway_ip"),
+        dns=tuple(raw.get("dns_nameservers") or ()),
+        pools=tuple(
+            (each["start"], each["end"]) for each in raw.get("allocation_pools") or ()
+        ),
         tags=tuple(raw.get("tags") or ()),
     )
 

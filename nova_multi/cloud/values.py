@@ -320,13 +320,18 @@ class Network:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Subnet:
-    """A subnet."""
+    """A subnet.
+
+    :ivar pools: first and last address of each range that guests' addresses are of.
+    """
 
     id: str
     name: str
     network_id: str
     cidr: str
     gateway: str | None = None
+    dns: tuple[str, ...] = ()
+    pools: tuple[tuple[str, str], ...] = ()
     tags: tuple[str, ...] = ()
 
 

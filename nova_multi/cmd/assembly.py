@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 from collections.abc import Iterable, Sequence
 
@@ -82,7 +83,9 @@ def settings(conf: cfg.ConfigOpts) -> Settings:
         member_role=conf.cloud.member_role,
         external_network=decided.external_network,
         cidr=decided.environment_cidr,
+        networks_cidr=_pool(decided.networks_cidr),
         dns=tuple(decided.dns),
+        images=_default_images(conf),
         ports=range(decided.first_free_port, decided.last_free_port + 1),
         policy=None if decided.policy == "nova" else Policy(decided.policy),
         suffixes={
@@ -131,6 +134,20 @@ def _ways(conf: cfg.ConfigOpts) -> Ways:
         metadata=conf.provision.vendordata,
         secrets_in_user_data=conf.provision.secrets_in_user_data,
     )
+
+
+def _pool(cidr: str) -> str:
+    try:
+        return str(ipaddress.IPv4Network(cidr))
+    except ValueError as error:
+        raise exception.ConfigurationError(
+            f"[provision] networks_cidr: {cidr!r} is no range of IPv4 addresses"
+        ) from error
+
+
+def _default_images(conf: cfg.ConfigOpts) -> dict[Driver, str]:
+    names = {driver: conf.provision[f"{driver}_image"] for driver in Driver}
+    return {driver: name for driver, name in names.items() if name}
 
 
 def _endpoints(urls: Iterable[str]) -> tuple[str, ...]:

@@ -94,10 +94,40 @@ Addresses of each environment's own network. All environments have the same: the
 behind routers of their own.
 """,
     ),
+    cfg.StrOpt(
+        "networks_cidr",
+        default="10.128.0.0/12",
+        help="""
+Addresses of further networks of an environment's file that names none: each gets a /24
+of these that no other network of the environment has. IPv4.
+""",
+    ),
     cfg.ListOpt(
         "dns",
         default=[],
         help="Name servers of environments' networks; without any, Neutron's own.",
+    ),
+    cfg.StrOpt(
+        "docker_image",
+        help="""
+Name or id of the image of instances that ask for Docker and name no image, nor have a
+provisioner that does. Without it the newest public image for Docker with the tag
+``nova-multi-default`` is taken; where there is none either, such instances are refused.
+""",
+    ),
+    cfg.StrOpt(
+        "lxd_image",
+        help="""
+Name or id of the image of instances that ask for LXD and name no image, nor have a
+provisioner that does; else as for Docker.
+""",
+    ),
+    cfg.StrOpt(
+        "libvirt_image",
+        help="""
+Name or id of the image of instances that ask for libvirt and name no image, nor have a
+provisioner that does; else as for Docker.
+""",
     ),
     cfg.PortOpt(
         "first_free_port",

@@ -130,12 +130,14 @@ class NetworkDefinition:
 
     :ivar cidr: None leaves the choice to the service.
     :ivar routed: whether the environment's router is on it.
+    :ivar dhcp: the addresses that guests get, ``FIRST-LAST``; empty for all of them.
     """
 
     name: str
     cidr: str | None = None
     dns: tuple[str, ...] = ()
     routed: bool = True
+    dhcp: str = ""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -22,6 +22,8 @@ class Kind(enum.StrEnum):
     FILE = "file"
     PROVISIONER = "provisioner"
     INSTANCE = "instance"
+    #: Beside an environment's own; those that definitions make.
+    NETWORK = "network"
     USER = "user"
     GROUP = "group"
 

@@ -46,7 +46,8 @@ class PresentInstance:
     :ivar actual: what Nova says now; None where that is not known.
     :ivar told: what references were worth when its script got them.
     :ivar needs: parts that it was made after.
-    :ivar addresses: in the environment's own network, IPv4 first.
+    :ivar networks: that it was asked to be on; none is the environment's own.
+    :ivar addresses: in the first of them, IPv4 first.
     """
 
     uuid: str
@@ -67,8 +68,33 @@ class PresentInstance:
     published: tuple[Publish, ...] = ()
     told: Mapping[str, str] = dataclasses.field(default_factory=dict)
     needs: tuple[str, ...] = ()
+    networks: tuple[str, ...] = ()
     addresses: tuple[str, ...] = ()
     host: str = ""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class PresentNetwork:
+    """A network that a definition has made, as it is now.
+
+    :ivar uuid: of its record.
+    :ivar cidr: that it was made with, as is the rest.
+    :ivar condition: failed where its making was left half-way.
+    :ivar actual_dns: what Neutron says now, as ``actual_dhcp`` does; None where that is
+        what it was made with.
+    :ivar connected: whether it is as it should be with the environment's router.
+    """
+
+    uuid: str
+    name: str
+    cidr: str
+    dhcp: str = ""
+    dns: tuple[str, ...] = ()
+    routed: bool = True
+    condition: Condition = Condition.STANDING
+    actual_dns: tuple[str, ...] | None = None
+    actual_dhcp: str | None = None
+    connected: bool = True
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -96,6 +122,7 @@ class Present:
 
     environment: PresentEnvironment | None = None
     instances: tuple[PresentInstance, ...] = ()
+    networks: tuple[PresentNetwork, ...] = ()
 
 
 # -- what is known of what a definition names
@@ -117,6 +144,18 @@ class ImageFacts:
     record: str = ""
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Ranges:
+    """Addresses of networks.
+
+    :ivar own: of the environment's own network.
+    :ivar pool: that those are taken from which a definition leaves open.
+    """
+
+    own: str = "10.20.0.0/16"
+    pool: str = "10.128.0.0/12"
+
+
 #: What a definition calls an image, and the driver that it asks for.
 ImageKey: TypeAlias = tuple[str, Driver | None]
 
@@ -128,6 +167,9 @@ class Facts:
     :ivar images: an error where one can't be used; it counts only if it is needed.
     :ivar provisioners: those that the service knows and the definition does not.
     :ivar secrets: for each input whose value is kept, how often that has changed.
+    :ivar networks: ids of those that are neither the definition's nor the environment's
+        own; an error where one can't be used, which counts only if it is needed.
+    :ivar ranges: of networks' addresses.
     :ivar room: what the value of an input's attribute takes in a script's user-data, in
         bytes; not kept with the rest.
     :ivar ways: how a script and secrets may come to a guest; not kept either.
@@ -138,6 +180,8 @@ class Facts:
     )
     provisioners: Mapping[str, Provisioner] = dataclasses.field(default_factory=dict)
     secrets: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    networks: Mapping[str, str | DomainError] = dataclasses.field(default_factory=dict)
+    ranges: Ranges = Ranges()
     room: Mapping[tuple[str, str], int] = dataclasses.field(
         default_factory=dict, repr=False
     )
@@ -182,7 +226,8 @@ class Difference:
 class PlanStep:
     """What is done with one thing; a sub-task of an apply, or two where it is replaced.
 
-    :ivar kind: environment or instance.
+    :ivar kind: environment, network or instance.
+    :ivar cidr: of a network that is made.
     :ivar name: that it has afterwards.
     :ivar record: UUID of what is there; empty for what is new.
     :ivar group: steps are waited for by groups: those of one part.
@@ -200,6 +245,7 @@ class PlanStep:
     differences: tuple[Difference, ...] = ()
     needs: tuple[str, ...] = ()
     level: int = 0
+    cidr: str = ""
 
     @property
     def reason(self) -> str:

@@ -45,17 +45,35 @@ class File:
 
     :ivar definition: as the service takes it; contents instead of paths.
     :ivar values: of inputs, as they were given.
+    :ivar path: of the file; ``text`` is what it says.
     """
 
     name: str
     definition: Mapping[str, Any]
     values: Mapping[str, str]
+    path: str = ""
+    text: bytes = dataclasses.field(default=b"", repr=False)
 
     @property
     def scope(self) -> dict[str, str]:
         """Where the environment's name is looked up."""
         partition = self.definition.get("partition")
         return {"partition": partition} if partition else {}
+
+    def lines_of(self, error: errors.RequestError) -> list[str]:
+        """What the service refuses, each with the place in the file where that stands.
+
+        Empty if nothing of it has a place there.
+        """
+        told: list[Mapping[str, Any]] = [*error.details]
+        if not any(each.get("field") for each in told):
+            return []
+        return [self._placed(each) for each in told]
+
+    def _placed(self, detail: Mapping[str, Any]) -> str:
+        place = spec.place_of(self.text, str(detail.get("field") or ""))
+        where = f":{place.line}:{place.column}" if place else ""
+        return f"{self.path}{where}: {detail.get('message') or ''}"
 
 
 def add_file(parser: argparse.ArgumentParser) -> None:
@@ -108,13 +126,14 @@ def load(path: str, values: Mapping[str, str], folders: Sequence[str] = ()) -> F
     :raises BadFile: all that is wrong with it.
     """
     folder = pathlib.Path(path).expanduser().parent
+    text = _bytes(path)
     try:
         definition = spec.load_text(
-            _bytes(path), values=values, read_file=spec.folder_reader(folder, folders)
+            text, values=values, read_file=spec.folder_reader(folder, folders)
         )
     except Invalid as error:
         raise _bad(path, error) from error
-    return File(definition.name, spec.dump(definition), values)
+    return File(definition.name, spec.dump(definition), values, path, text)
 
 
 def name_in(path: str) -> tuple[str, dict[str, str]]:
@@ -203,7 +222,8 @@ def _instances(count: int) -> str:
 
 
 def _thing(step: Mapping[str, Any]) -> str:
-    return step["name"] if step["kind"] == "instance" else f"environment {step['name']}"
+    kind, name = step["kind"], step["name"]
+    return str(name) if kind == "instance" else f"{kind} {name}"
 
 
 def _reason(step: Mapping[str, Any]) -> str:

@@ -85,7 +85,7 @@ def _of_definition(recipe: Recipe, there: PresentInstance) -> Iterator[Differenc
         yield Difference(
             "host_type", str(there.host_type or ""), str(recipe.host_type or "")
         )
-    for field in ("script", "depends"):
+    for field in ("script", "depends", "networks"):
         if words.get(field) != before.get(field):
             yield Difference(field, _told(before, field), _told(words, field))
     yield from _variables(recipe, there)

@@ -39,6 +39,9 @@ def _records(store: Store, within: Record) -> Iterator[tuple[str, list[str]]]:
     found = store.list_records(Kind.INSTANCE, scope=within.uuid, limit=_TOLD)
     if found:
         yield "instances", [each.name for each in found]
+    found = store.list_records(Kind.NETWORK, scope=within.uuid, limit=_TOLD)
+    if found:
+        yield "networks of its definition", [each.name for each in found]
     images = [
         each.name
         for each in store.list_records(Kind.IMAGE, scope=within.scope)

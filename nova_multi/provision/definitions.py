@@ -9,7 +9,7 @@ from typing import Any
 
 from nova_multi.domain.driver import Driver
 from nova_multi.domain.errors import Conflict, DomainError, Invalid
-from nova_multi.domain.plan import Facts, ImageFacts
+from nova_multi.domain.plan import Facts, ImageFacts, Ranges
 from nova_multi.domain.provisioner import Provisioner
 from nova_multi.provision import secret_inputs
 from nova_multi.provision.store import Record, Store
@@ -75,14 +75,8 @@ def written(facts: Facts) -> dict[str, Any]:
     """Facts as JSON takes them."""
     images = []
     for (name, driver), found in facts.images.items():
-        if isinstance(found, DomainError):
-            what = {
-                "error": found.message,
-                "code": found.code,
-                "is_conflict": isinstance(found, Conflict),
-            }
-        else:
-            what = dataclasses.asdict(found)
+        told = _error_or(found)
+        what = dataclasses.asdict(found) if isinstance(found, ImageFacts) else told
         images.append([name, driver, what])
     provisioners = {
         name: {
@@ -94,8 +88,20 @@ def written(facts: Facts) -> dict[str, Any]:
     }
     return {
         "images": images,
+        "networks": {name: _error_or(each) for name, each in facts.networks.items()},
+        "ranges": dataclasses.asdict(facts.ranges),
         "provisioners": provisioners,
         "secrets": dict(facts.secrets),
+    }
+
+
+def _error_or(found: object) -> Any:
+    if not isinstance(found, DomainError):
+        return found
+    return {
+        "error": found.message,
+        "code": found.code,
+        "is_conflict": isinstance(found, Conflict),
     }
 
 
@@ -106,6 +112,12 @@ def facts_of(written: Mapping[str, Any]) -> Facts:
             (name, Driver(driver) if driver else None): _image(found)
             for name, driver, found in written["images"]
         },
+        networks={
+            name: found if isinstance(found, str) else _error(found, "networks")
+            # Tasks from before an upgrade have none.
+            for name, found in written.get("networks", {}).items()
+        },
+        ranges=Ranges(**written.get("ranges", {})),
         provisioners={
             name: _provisioner(found) for name, found in written["provisioners"].items()
         },
@@ -138,10 +150,14 @@ def _provisioner(found: Mapping[str, Any]) -> Provisioner:
     return Provisioner(**fields)
 
 
+def _error(found: Mapping[str, Any], field: str) -> DomainError:
+    kind = Conflict if found["is_conflict"] else Invalid
+    return kind(found["error"], field=field, code=found["code"])
+
+
 def _image(found: Mapping[str, Any]) -> ImageFacts | DomainError:
     if "error" in found:
-        kind = Conflict if found["is_conflict"] else Invalid
-        return kind(found["error"], field="image", code=found["code"])
+        return _error(found, "image")
     fields = dict(found)
     if fields["driver"]:
         fields["driver"] = Driver(fields["driver"])

@@ -27,6 +27,9 @@ class NewInstance:
         allows.
     :ivar networks: as they were named.
     :ivar network_ids: of those that aren't the environment's own.
+    :ivar interfaces: ids of all networks that it is on, in their order; none for the
+        environment's own with the others behind it.
+    :ivar published_on: which of its interfaces has its published ports.
     """
 
     environment: Record
@@ -43,6 +46,8 @@ class NewInstance:
     publish: Sequence[Publish] = ()
     networks: Sequence[str] = ()
     network_ids: Sequence[str] = ()
+    interfaces: Sequence[str] = ()
+    published_on: int = 0
     description: str = ""
     tags: Sequence[str] = ()
     timeout: int | None = None
@@ -66,6 +71,11 @@ class NewInstance:
             "networks": list(self.network_ids),
             "description": self.description,
         }
+        if self.interfaces:
+            payload |= {
+                "interfaces": list(self.interfaces),
+                "published_on": self.published_on,
+            }
         if self.script:
             payload |= {
                 "script": self.script,

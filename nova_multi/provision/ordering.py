@@ -14,6 +14,9 @@ from nova_multi.domain.errors import Conflict, Invalid
 from nova_multi.domain.names import Kind
 from nova_multi.domain.plan import Action, PlanStep, PresentInstance
 
+#: Of steps that can be done at the same time, in the order of a plan.
+_KINDS = (Kind.ENVIRONMENT, Kind.NETWORK, Kind.IMAGE, Kind.INSTANCE)
+
 
 def parts_in_order(needs: Mapping[str, Iterable[str]]) -> list[str]:
     """Parts, each behind those that it needs; else in their order.
@@ -65,10 +68,10 @@ def arranged(
             direct[group] -= deletions
         levels, left = _levels({group: direct[group] for group in present})
     if left:
-        parts = sorted({s.part for s in steps if s.group in left})
+        parts = sorted({s.part or s.name for s in steps if s.group in left})
         raise Conflict(
-            f"{', '.join(parts)} take over each other's names or ports: do it in two"
-            " steps",
+            f"{', '.join(parts)} take over each other's names, ports or addresses: do"
+            " it in two steps",
             field="instances",
         )
     told = {group: tuple(sorted(direct[group])) for group in present}
@@ -76,7 +79,7 @@ def arranged(
         dataclasses.replace(step, needs=told[step.group], level=levels[step.group])
         for step in steps
     ]
-    return tuple(sorted(placed, key=lambda s: (s.level, s.kind is Kind.INSTANCE)))
+    return tuple(sorted(placed, key=lambda s: (s.level, _KINDS.index(s.kind))))
 
 
 def _through(

@@ -23,7 +23,7 @@ from nova_multi.domain.plan import (
     PresentInstance,
 )
 from nova_multi.domain.publish import Place
-from nova_multi.provision import comparing, ordering, refusals
+from nova_multi.provision import comparing, ordering, refusals, wiring
 from nova_multi.provision.recipes import Recipe, recipes, room_problem
 from nova_multi.provision.references import Standing
 
@@ -60,11 +60,19 @@ def plan_destroy(environment: str, partition: str, present: Present) -> Plan:
     own = [each for each in present.instances if each.part]
     steps = [_deletion(each) for each in own]
     needs = ordering.of_deletions(own, delete_group)
+    foreign = [each for each in present.instances if not each.part]
+    in_use = {name for each in foreign for name in each.networks}
+    networks = [each for each in present.networks if each.name not in in_use]
+    steps += wiring.deletions(networks)
+    for network in networks:
+        needs[wiring.delete_group(network.name)] = {
+            delete_group(each.part) for each in own if network.name in each.networks
+        }
     there = present.environment
-    if there and there.made and len(own) == len(present.instances):
+    if there and there.made and not foreign:
         step = PlanStep(Action.DELETE, Kind.ENVIRONMENT, there.name, ENVIRONMENT)
+        needs[ENVIRONMENT] = {each.group for each in steps}
         steps.append(step)
-        needs[ENVIRONMENT] = {delete_group(each.part) for each in own}
     return Plan(environment, partition, ordering.arranged(steps, needs))
 
 
@@ -76,6 +84,7 @@ class _Planner:
         self._present = present
         self._room, self._ways = facts.room, facts.ways
         self._recipes = recipes(definition, facts)
+        self._wiring = wiring.wiring(definition, present, facts)
         self._there: dict[str, dict[int, PresentInstance]] = {}
         self._foreign: dict[str, PresentInstance] = {}
         for each in present.instances:
@@ -85,10 +94,11 @@ class _Planner:
                 self._foreign[each.name] = each
         self._after: dict[str, list[PresentInstance]] = {}
         self._standing = Standing(_environment(definition, present), self._after)
+        self._cleared: list[PresentInstance] = []
         self._steps: list[PlanStep] = []
         self._needed: set[str] = set()
         self._unchanged = 0
-        self._wrong: list[DomainError] = []
+        self._wrong: list[DomainError] = [*self._wiring.wrong]
 
     def plan(self) -> Plan:
         """The whole of it."""
@@ -106,10 +116,11 @@ class _Planner:
             if index >= len(self._after.get(part, ()))
         ]
         self._steps += [_deletion(each) for each in leftovers]
-        needs = ordering.of_deletions(leftovers, delete_group)
+        needs = ordering.of_deletions([*leftovers, *self._cleared], delete_group)
         for part, recipe in recipes.items():
             wanted = {make_group(each) for each in recipe.needs}
             needs[make_group(part)] = wanted | {ENVIRONMENT}
+        self._wire(needs, leftovers)
         self._check_names(needs)
         self._check_ports(needs)
         if self._wrong:
@@ -132,12 +143,20 @@ class _Planner:
             self._step(Action.CREATE, recipe, new)
             return new
         found = comparing.differences(recipe, name, there, self._standing)
+        cleared = self._wiring.cleared
+        found = (*(cleared[each] for each in there.networks if each in cleared), *found)
         if not found:
             self._unchanged += 1
             return there
         if not all(each.in_place for each in found):
             self._need(recipe)
-            self._step(Action.REPLACE, recipe, new, found, there.uuid)
+            if self._wiring.cleared.keys() & set(there.networks):
+                # What it is on has to be free of it before it is made again.
+                self._cleared.append(there)
+                self._steps.append(_deletion(there, found))
+                self._step(Action.CREATE, recipe, new)
+            else:
+                self._step(Action.REPLACE, recipe, new, found, there.uuid)
             return new
         self._step(Action.UPDATE, recipe, new, found, there.uuid)
         published = comparing.published_after(recipe, there)
@@ -190,6 +209,33 @@ class _Planner:
                 differences=found,
             )
         ]
+
+    def _wire(
+        self, needs: dict[str, set[str]], leftovers: Iterable[PresentInstance]
+    ) -> None:
+        """Networks come before what is on them, and go after it."""
+        wired = self._wiring
+        self._steps += wired.steps
+        for group, wanted in wired.needs.items():
+            needs.setdefault(group, set()).update(wanted)
+        for name in self._definition.networks:
+            needs.setdefault(wiring.make_group(name), set()).add(ENVIRONMENT)
+        for part, recipe in self._recipes.items():
+            needs[make_group(part)] |= {
+                wiring.make_group(each)
+                for each in recipe.networks
+                if each in self._definition.networks
+            }
+        going = {each.uuid for each in (*leftovers, *self._cleared)}
+        for part, by_index in self._there.items():
+            for each in by_index.values():
+                gone = each.uuid in going
+                group = delete_group(part) if gone else make_group(part)
+                for name in each.networks:
+                    leaving = wired.leaving.get(name)
+                    # Those that stay are off it already.
+                    if leaving and (gone or name not in wired.cleared):
+                        needs.setdefault(leaving, set()).add(group)
 
     # -- what others have
 
@@ -274,7 +320,9 @@ def _environment(definition: Definition, present: Present) -> PresentEnvironment
     )
 
 
-def _deletion(there: PresentInstance) -> PlanStep:
+def _deletion(
+    there: PresentInstance, differences: Iterable[Difference] = ()
+) -> PlanStep:
     return PlanStep(
         Action.DELETE,
         Kind.INSTANCE,
@@ -283,6 +331,7 @@ def _deletion(there: PresentInstance) -> PlanStep:
         there.part,
         there.index,
         there.uuid,
+        tuple(differences),
     )
 
 

@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """What stands in an environment: our own records, and what Nova says of them.
 
-It costs one list of servers, however many there are.
+It costs one list of servers, however many there are, and three of Neutron's where
+definitions have made networks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
-from nova_multi.cloud.values import Server
+from nova_multi.cloud.values import Server, Subnet
 from nova_multi.domain.driver import Driver
 from nova_multi.domain.host import HostType
 from nova_multi.domain.instance import Size
@@ -18,6 +20,7 @@ from nova_multi.domain.plan import (
     Present,
     PresentEnvironment,
     PresentInstance,
+    PresentNetwork,
 )
 from nova_multi.domain.publish import Publish
 from nova_multi.provision import publishing
@@ -29,6 +32,8 @@ from nova_multi.provision.tools import Tools
 PART, INDEX, WORDS, TOLD, NEEDS = "part", "index", "words", "told", "needs"
 #: The image as the definition calls it; ``image`` is its id.
 IMAGE_NAME = "image_name"
+#: Names of the definition's networks that it is on.
+NETWORKS = "own_networks"
 #: Key of an environment's record: an apply has made it.
 MADE = "made"
 
@@ -58,7 +63,73 @@ def read(tools: Tools, environment: Record | None) -> Present:
         condition = _condition(record, server, going_on)
         instances.append(instance(record, condition, _changed(record, server), host))
     described = describe(tools, there) if there else None
-    return Present(described, tuple(instances))
+    networks = networks_of(tools, environment)
+    return Present(
+        described,
+        tuple(instances),
+        tuple(_networks(tools, environment, networks)),
+    )
+
+
+def networks_of(tools: Tools, environment: Record) -> list[Record]:
+    """Records of the networks that definitions have made in an environment."""
+    return tools.store.list_records(Kind.NETWORK, scope=environment.uuid)
+
+
+def _networks(
+    tools: Tools, environment: Record, records: Sequence[Record]
+) -> Iterator[PresentNetwork]:
+    """Networks, as Neutron has them now; it is only asked if there are some."""
+    if not records:
+        return
+    makers = {each.task_uuid for each in records if each.data.get("creating")}
+    makers |= {each.data["deleting"] for each in records if each.data.get("deleting")}
+    going_on = makers - tools.store.ends(makers).keys()
+    cloud = tools.of_environment(environment).networks
+    stands = bool(environment.openstack_id) or tools.single
+    there = {each.id for each in cloud.networks()} if stands else set()
+    subnets = {each.id: each for each in cloud.subnets()} if stands else {}
+    router = environment.data.get("router_id")
+    connected = cloud.connected(router) if router and stands else frozenset()
+    for record in records:
+        subnet = subnets.get(record.data.get("subnet_id", ""))
+        if record.openstack_id not in there:
+            subnet = None
+        yield _network(record, subnet, connected, going_on, tools.settings.dns)
+
+
+def _network(
+    record: Record,
+    subnet: Subnet | None,
+    connected: Collection[str],
+    going_on: Collection[str],
+    default_dns: Sequence[str],
+) -> PresentNetwork:
+    data = record.data
+    found = PresentNetwork(
+        uuid=record.uuid,
+        name=record.name,
+        cidr=data["cidr"],
+        dhcp=data.get("dhcp", ""),
+        dns=tuple(data.get("dns", ())),
+        routed=data.get("routed", True),
+    )
+    if data.get("deleting") in going_on:
+        return dataclasses.replace(found, condition=Condition.GONE)
+    if data.get("creating"):
+        if record.task_uuid in going_on:
+            return found
+        return dataclasses.replace(found, condition=Condition.FAILED)
+    if subnet is None or subnet.cidr != found.cidr:
+        return dataclasses.replace(found, condition=Condition.GONE)
+    wanted_dns = set(found.dns or default_dns)
+    pool = "-".join(subnet.pools[0]) if len(subnet.pools) == 1 else ""
+    return dataclasses.replace(
+        found,
+        actual_dns=None if set(subnet.dns) == wanted_dns else subnet.dns,
+        actual_dhcp=pool if found.dhcp and pool != found.dhcp else None,
+        connected=(subnet.id in connected) == found.routed,
+    )
 
 
 def describe(tools: Tools, environment: Record) -> PresentEnvironment:
@@ -107,6 +178,7 @@ def instance(
         ),
         told=data.get(TOLD, {}),
         needs=tuple(data.get(NEEDS, ())),
+        networks=tuple(data.get(NETWORKS) or data.get("networks", ())),
         addresses=tuple(data.get("addresses", ())),
         host=host,
     )

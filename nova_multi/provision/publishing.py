@@ -215,7 +215,7 @@ def unpublish(
             closing.append((each.port_id, inside))
     # Also what was opened for a forwarding that is gone already.
     for each_wanted in (*(wanted or ()), *opened):
-        closing += [(port_id, each_wanted) for port_id in port_ids[:1]]
+        closing += [(port_id, each_wanted) for port_id in port_ids]
     # Groups know nothing of outside ports: each is asked for once.
     once = {(port, each.inside, each.protocol): each for port, each in closing}
     for (port_id, *_), inside in once.items():

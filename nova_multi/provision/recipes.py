@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from nova_multi.domain.definition import (
@@ -61,6 +61,7 @@ class Recipe:
     :ivar needs: parts of the definition that must stand before.
     :ivar own: its provisioner's variables, which what is found goes before.
     :ivar asked: its own variables, which go before everything.
+    :ivar networks: in the order of its interfaces; none for the environment's own.
     :ivar timeout: seconds that its script may take; None for the service's limit.
     :ivar image: as the definition calls it.
     :ivar image_id: empty where ``problem`` is set; then there is no driver nor size.
@@ -81,6 +82,7 @@ class Recipe:
     tags: tuple[str, ...]
     description: str
     host_type: HostType | None
+    networks: tuple[str, ...]
     timeout: int | None
     image: str
     words: Mapping[str, Any]
@@ -158,13 +160,16 @@ def _recipe(
         tags=tuple(dict.fromkeys(tags)),
         description=instance.description,
         host_type=instance.host_type,
+        networks=instance.networks,
         timeout=source.timeout if source else None,
         image=name,
         words={},
         secrets=_secrets(definition, [*own.values(), *instance.variables.values()]),
     )
+    own_networks = {definition.name, *definition.networks}
     recipe = dataclasses.replace(
-        recipe, words=_words(recipe, instance, provisioner, asked_driver, facts)
+        recipe,
+        words=_words(recipe, instance, provisioner, asked_driver, facts, own_networks),
     )
     try:
         return _made(recipe, instance, provisioner, asked_driver, facts)
@@ -184,9 +189,10 @@ def _made(
     :raises DomainError: there is none that can be used.
     """
     where = f"instances.{recipe.part}"
-    if not recipe.image:
+    if not (recipe.image or asked):
         raise Invalid(
-            f"{recipe.part} names no image, nor does its provisioner",
+            f"{recipe.part} names no image, nor does its provisioner; nor does either"
+            " name a driver, whose default image could be taken",
             field=f"{where}.image",
         )
     image = facts.images[recipe.image, asked]
@@ -194,6 +200,11 @@ def _made(
         kind = Conflict if isinstance(image, Conflict) else Invalid
         told = f"{recipe.part}: {image.message}"
         raise kind(told, field=f"{where}.image", code=image.code)
+    for name in recipe.networks:
+        network = facts.networks.get(name)
+        if isinstance(network, DomainError):
+            told = f"{recipe.part}: {network.message}"
+            raise Invalid(told, field=f"{where}.networks", code=network.code)
     driver = choose_driver(asked, None, image.driver)
     size = choose_size(
         driver,
@@ -302,6 +313,7 @@ def _words(
     provisioner: Provisioner,
     driver: Driver | None,
     facts: Facts,
+    own_networks: Collection[str],
 ) -> dict[str, Any]:
     """What the definition says, as JSON takes it; what it leaves out is left out.
 
@@ -325,6 +337,10 @@ def _words(
         "script": recipe.script and digest(recipe.script),
         "variables": {k: written(each) for k, each in recipe.variables.items()},
         "depends": list(recipe.depends),
+        "networks": [
+            each if each in own_networks else f"{each} (of the cloud)"
+            for each in recipe.networks
+        ],
         "secrets": secrets,
     }
     return {key: value for key, value in said.items() if value}

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from nova_multi.domain.definition import Definition, Reference, Root
 from nova_multi.domain.errors import Invalid, Unsupported
@@ -14,7 +14,8 @@ def check(definition: Definition, facts: Facts) -> None:
     """See that everything in a definition can be made.
 
     :raises Unsupported: something is to come; all of that is told.
-    :raises Invalid: an instance refers to one of which there is to be none.
+    :raises Invalid: an instance refers to one of which there is to be none, or
+        publishes ports where no router is.
     """
     found = list(_to_come(definition, facts))
     if found:
@@ -23,24 +24,19 @@ def check(definition: Definition, facts: Facts) -> None:
             field=found[0].field,
             details=[each.as_detail() for each in found],
         )
-    wrong = list(_to_nothing(definition))
+    wrong = [*_to_nothing(definition), *_off_the_router(definition)]
     if wrong:
         raise Invalid.together(wrong)
 
 
 def _to_come(definition: Definition, facts: Facts) -> Iterator[Unsupported]:
-    for section in ("schedule", "networks", "images"):
+    for section in ("schedule", "images"):
         if getattr(definition, section):
             yield Unsupported(
                 f"section {section} of a definition is not there yet", field=section
             )
     in_use = {each.provisioner for each in definition.instances.values() if each.count}
     for name, instance in definition.instances.items():
-        if instance.networks:
-            yield Unsupported(
-                f"{name}: networks beside the environment's own are not there yet",
-                field=f"instances.{name}.networks",
-            )
         known = definition.provisioners.get(
             instance.provisioner
         ) or facts.provisioners.get(instance.provisioner)
@@ -68,6 +64,29 @@ def _to_nothing(definition: Definition) -> Iterator[Invalid]:
         if (reference.index or 0) >= count and not where.startswith("outputs"):
             told = f"{reference}: the definition makes {count} of {reference.name}"
             yield Invalid(told, field=where)
+
+
+def _off_the_router(definition: Definition) -> Iterator[Invalid]:
+    """Instances with published ports that no router of the environment leads to."""
+    for name, instance in definition.instances.items():
+        if instance.publish and published_on(definition, instance.networks) is None:
+            yield Invalid(
+                f"{name}: it publishes ports, which takes a network with the"
+                " environment's router: its own one, or a routed one of the file",
+                field=f"instances.{name}.publish",
+            )
+
+
+def published_on(definition: Definition, networks: Sequence[str]) -> int | None:
+    """Which of its networks an instance's ports are published on; None for none.
+
+    :param networks: of the instance; none for the environment's own.
+    """
+    for number, each in enumerate(networks or [definition.name]):
+        found = definition.networks.get(each)
+        if each == definition.name or (found and found.routed):
+            return number
+    return None
 
 
 def _references(definition: Definition) -> Iterator[tuple[str, Reference]]:

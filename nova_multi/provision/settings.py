@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from nova_multi.domain.driver import Driver
 from nova_multi.domain.host import Policy
+from nova_multi.domain.plan import Ranges
 from nova_multi.domain.provisioner import Ways
 from nova_multi.domain.publish import FREE_PORTS
 
@@ -20,7 +21,10 @@ class Settings:
     :ivar member_role: what users of an environment, and the service itself, get in it.
     :ivar external_network: name or id; None takes the default one.
     :ivar cidr: addresses of each environment's own network.
+    :ivar networks_cidr: what the ranges of definitions' networks are taken from that
+        say none.
     :ivar dns: name servers of environments; none leaves it to Neutron.
+    :ivar images: names or ids of the images that drivers take where none is named.
     :ivar ports: outside ports for those that are published without one.
     :ivar policy: which of the hosts that fit is taken; None leaves it to Nova.
     :ivar suffixes: what a machine's compute host of a driver has behind its name.
@@ -54,7 +58,9 @@ class Settings:
     member_role: str = "member"
     external_network: str | None = None
     cidr: str = "10.20.0.0/16"
+    networks_cidr: str = "10.128.0.0/12"
     dns: tuple[str, ...] = ()
+    images: Mapping[Driver, str] = dataclasses.field(default_factory=dict)
     ports: range = FREE_PORTS
     policy: Policy | None = Policy.FEWEST_INSTANCES
     suffixes: Mapping[Driver, str] = dataclasses.field(
@@ -84,3 +90,8 @@ class Settings:
     install_timeout: float = 7200.0
     max_file_size: int = 1024**3
     max_project_files: int = 10 * 1024**3
+
+    @property
+    def ranges(self) -> Ranges:
+        """Of networks' addresses, as planning takes them."""
+        return Ranges(self.cidr, self.networks_cidr)

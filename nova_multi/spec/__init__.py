@@ -8,6 +8,7 @@ from nova_multi.spec.context import ReadFile
 from nova_multi.spec.dump import dump
 from nova_multi.spec.files import folder_reader
 from nova_multi.spec.loader import input_values, load_dict, load_text
+from nova_multi.spec.places import place_of
 from nova_multi.spec.plain import plain
 from nova_multi.spec.problems import Problem
 
@@ -20,4 +21,5 @@ __all__ = [
     "load_dict",
     "load_text",
     "plain",
+    "place_of",
 ]

@@ -36,6 +36,10 @@ def check(ctx: Context, root: Spot, found: Mapping[str, Any]) -> None:
         _check_ports(ctx, spot, instances)
     if networks := found.get("networks"):
         _check_networks(ctx, root.at("networks"), networks)
+        name = found.get("name")
+        if name and name in networks:
+            told = f"{name} is what the environment's own network is called"
+            ctx.add(root.at("networks").at(name), told)
     known = _names(root, "instances")
     for use in ctx.uses:
         _check_use(ctx, use, known, instances)

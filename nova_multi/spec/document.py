@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import ipaddress
 import re
 from typing import Any
 
@@ -11,6 +13,7 @@ from nova_multi.domain.definition import ImageDefinition, NetworkDefinition
 from nova_multi.domain.errors import Invalid
 from nova_multi.domain.image import ImageType
 from nova_multi.domain.names import Kind as Noun
+from nova_multi.domain.ranges import span_problem
 from nova_multi.spec import kinds, templates
 from nova_multi.spec.context import Context, Wrong
 from nova_multi.spec.inputs import INPUTS
@@ -31,6 +34,11 @@ NETWORK = Table(
             "cidr",
             kinds.text("[0-9a-fA-F.:/]*", "a range of addresses", check=kinds.cidr),
             "Its addresses, such as 10.0.0.0/24; the service chooses if left out.",
+        ),
+        Field(
+            "dhcp",
+            kinds.text("[0-9.-]*", "a first and a last address", check=kinds.span),
+            "The addresses of it that guests get: FIRST-LAST; all of them if left out.",
         ),
         Field(
             "dns",
@@ -72,7 +80,19 @@ IMAGE = Table(
 
 
 def _read_network(ctx: Context, spot: Spot) -> NetworkDefinition:
-    return NetworkDefinition(spot.name, **NETWORK.read(ctx, spot))
+    found = NetworkDefinition(spot.name, **NETWORK.read(ctx, spot))
+    if found.cidr:
+        # A netmask is another word for the length of a prefix.
+        usual = str(ipaddress.ip_network(found.cidr))
+        found = dataclasses.replace(found, cidr=usual)
+    if found.dhcp and not found.cidr:
+        if "cidr" not in mapping(spot):
+            ctx.add(spot.at("dhcp"), "dhcp needs a cidr that its addresses are of")
+    elif wrong := found.dhcp and span_problem(
+        found.dhcp, found.cidr or "", routed=found.routed
+    ):
+        ctx.add(spot.at("dhcp"), wrong)
+    return found
 
 
 def _read_image(ctx: Context, spot: Spot) -> ImageDefinition:

@@ -79,7 +79,7 @@ def _input(each: Input) -> dict[str, Any]:
 
 
 def _network(each: NetworkDefinition) -> dict[str, Any]:
-    found = _given(cidr=each.cidr or "", dns=list(each.dns))
+    found = _given(cidr=each.cidr or "", dhcp=each.dhcp, dns=list(each.dns))
     return found if each.routed else {**found, "routed": False}
 
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, TypeVar
 
-from nova_multi.domain import sizes
+from nova_multi.domain import ranges, sizes
 from nova_multi.domain.definition import Template
 from nova_multi.domain.errors import Invalid
 from nova_multi.domain.provisioner import check_variables
@@ -321,6 +321,18 @@ def address(value: str) -> None:
         ipaddress.ip_address(value)
     except ValueError as error:
         raise Invalid(f"{shown(value)} is no IP address") from error
+
+
+def span(value: str) -> None:
+    """See that a text is a first and a last address.
+
+    :raises Invalid: it isn't.
+    """
+    try:
+        ranges.span_of(value)
+    except ValueError as error:
+        told = "are no first and last address such as 10.0.0.10-10.0.0.99"
+        raise Invalid(f"{shown(value)} {told}") from error
 
 
 def cidr(value: str) -> None:

@@ -26,12 +26,26 @@ class _Definition(base.Scoped):
     plural = "environments"
     scope_options = ("partition",)
 
+    #: The one that the command line names, once it is read.
+    file: definition.File | None = None
+
+    def read(self, parsed_args: argparse.Namespace) -> definition.File:
+        """The file that the command line names."""
+        self.file = definition.read(parsed_args)
+        return self.file
+
     def tell(self, error: errors.ClientError) -> int:
         """Tell an error; a file's with a line for each thing that is wrong."""
         if isinstance(error, definition.BadFile):
             for line in error.lines:
                 self.app.stderr.write(f"{line}\n")
             return exits.OTHER
+        if isinstance(error, errors.RequestError) and self.file:
+            lines = self.file.lines_of(error)
+            for line in lines:
+                self.app.stderr.write(f"{line}\n")
+            if lines:
+                return exits.code_of(error)
         return super().tell(error)
 
     def within(
@@ -65,7 +79,7 @@ class PlanEnvironment(_Definition):
     def run(self, parsed_args: argparse.Namespace) -> int:
         """Show the plan; its exit code."""
         try:
-            plan = self.plan_of(definition.read(parsed_args), parsed_args)
+            plan = self.plan_of(self.read(parsed_args), parsed_args)
         except errors.ClientError as error:
             self.tell(error)
             return exits.OTHER
@@ -186,7 +200,7 @@ class ApplyEnvironment(_Doing):
         if not parsed_args.dry_run:
             return super().run(parsed_args)
         try:
-            plan = self.plan_of(definition.read(parsed_args), parsed_args)
+            plan = self.plan_of(self.read(parsed_args), parsed_args)
         except errors.ClientError as error:
             self.tell(error)
             return exits.OTHER
@@ -196,7 +210,7 @@ class ApplyEnvironment(_Doing):
 
     def take_action(self, parsed_args: argparse.Namespace) -> base.Row:
         """What was done, and the outputs."""
-        file = definition.read(parsed_args)
+        file = self.read(parsed_args)
         plan = self.plan_of(file, parsed_args)
         for line in definition.lines_of_plan(plan):
             self.app.stderr.write(f"{line}\n")

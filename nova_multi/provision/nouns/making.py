@@ -16,13 +16,13 @@ from nova_multi.domain.provisioner import MAX_LAUNCH, Provisioner, Ways
 from nova_multi.domain.publish import assign
 from nova_multi.domain.task import Task, TaskStatus, TaskType
 from nova_multi.provision import guest, publishing
+from nova_multi.provision.default_images import driver_of
 from nova_multi.provision.new_instance import NewInstance
 from nova_multi.provision.nouns.base import work_on
 from nova_multi.provision.nouns.wishes import (
     MAX_TOLD,
     Standing,
     Wishes,
-    driver_of,
     size_of,
 )
 from nova_multi.provision.service import Accepted, Caller, Fields, Scope

@@ -21,9 +21,10 @@ from nova_multi.domain.names import Kind, check_name
 from nova_multi.domain.partition import Limits
 from nova_multi.domain.plan import Facts, ImageFacts, ImageKey
 from nova_multi.provision import definitions, limits, publishing, secret_inputs
+from nova_multi.provision.default_images import driver_of
 from nova_multi.provision.nouns.base import limited_by_cloud, shared_by_users
 from nova_multi.provision.nouns.users import Users
-from nova_multi.provision.nouns.wishes import Wishes, driver_of
+from nova_multi.provision.nouns.wishes import Wishes
 from nova_multi.provision.recipes import image_key
 from nova_multi.provision.secret_inputs import Secrets
 from nova_multi.provision.service import Caller, Fields, Scope
@@ -154,9 +155,37 @@ class Wanting(Wishes):
         )
         keys = {image_key(definition, facts, part) for part in definition.instances}
         images = {
-            key: self._image_facts(caller, key, environment) for key in keys if key[0]
+            key: self._image_facts(caller, key, environment) for key in keys if any(key)
         }
-        return dataclasses.replace(facts, images=images)
+        return dataclasses.replace(
+            facts,
+            images=images,
+            networks=self._network_facts(definition, environment),
+            ranges=self._tools.settings.ranges,
+        )
+
+    def _network_facts(
+        self, definition: Definition, environment: Record
+    ) -> dict[str, str | DomainError]:
+        """Networks that are neither the definition's nor the environment's own."""
+        own = {definition.name, *definition.networks}
+        named = {
+            name for each in definition.instances.values() for name in each.networks
+        }
+        wanted = sorted(named - own)
+        if not wanted:
+            return {}
+        known = self._network_ids(environment)
+        return {
+            name: known.get(name)
+            or Invalid(
+                f"there is no network {name} in the file, nor one of the cloud that"
+                f" environment {definition.name} may use",
+                field="networks",
+                code="not_found",
+            )
+            for name in wanted
+        }
 
     def _image_facts(
         self, caller: Caller, key: ImageKey, environment: Record

@@ -3,16 +3,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Sequence, Set
 from typing import TypeAlias
 
+from nova_multi.cloud import marks
 from nova_multi.cloud.image import Images
 from nova_multi.cloud.values import StoredImage
 from nova_multi.domain.driver import Driver
-from nova_multi.domain.errors import Conflict, Invalid, NotFound
+from nova_multi.domain.errors import Conflict, DomainError, Invalid, NotFound
 from nova_multi.domain.instance import Size, choose_size, fit_image
 from nova_multi.domain.names import Kind
 from nova_multi.domain.provisioner import Provisioner, in_order
+from nova_multi.provision import default_images
+from nova_multi.provision.default_images import driver_of
 from nova_multi.provision.machines import machines
 from nova_multi.provision.nouns import provisioners
 from nova_multi.provision.nouns.base import Noun
@@ -124,11 +128,13 @@ class Wishes(Noun):
         :param prefer: which of several, where nothing was.
         :raises Invalid: there is none of that name, nor with that system.
         """
-        if not provisioner.image:
-            raise Invalid(
-                f"provisioner {provisioner.name} names no image", field="provisioner"
-            )
         name = provisioner.image
+        if not name and driver is None:
+            raise Invalid(
+                f"provisioner {provisioner.name} names no image, and no driver is asked"
+                " for whose default image could be taken",
+                field="provisioner",
+            )
         record, image = self._known_image(caller, name, environment, driver, prefer)
         if record:
             try:
@@ -147,9 +153,13 @@ class Wishes(Noun):
     ) -> tuple[Record | None, StoredImage]:
         """An image as Glance has it, and its record if it has one; only reads.
 
+        :param name: empty for the driver's default.
         :param driver: as for :meth:`_image`, as is the rest.
         :raises Invalid: there is none of that name, nor with that system.
         """
+        if not name:
+            assert driver is not None
+            return self._default_image(caller, environment, driver)
         ready = bool(environment.openstack_id) or self._tools.single
         cloud = image_home(self._tools, environment.openstack_id if ready else "")
         try:
@@ -180,6 +190,28 @@ class Wishes(Noun):
         except NotFound as error:
             raise _no_image(name) from error
 
+    def _default_image(
+        self, caller: Caller, environment: Record, driver: Driver
+    ) -> tuple[Record | None, StoredImage]:
+        """What an instance of a driver is made of where no image is named.
+
+        :raises Invalid: the operator has not said it, or what was said is not there.
+        """
+        name = self._tools.settings.images.get(driver)
+        hidden = self._find.hidden_images(caller, environment.scope, "x")
+        if name is None:
+            everywhere = image_home(self._tools, "").images
+            visible = None if self._tools.single else "public"
+            return None, default_images.tagged(everywhere, driver, visible, hidden)
+        try:
+            found = self._known_image(caller, name, environment, driver)
+        except DomainError as error:
+            raise default_images.unusable(driver, name, error.message) from error
+        if driver_of(found[1]) is not driver:
+            told = f"it is for {driver_of(found[1]) or 'another hypervisor'}"
+            raise default_images.unusable(driver, name, told)
+        return found
+
     def _check_driver(self, driver: Driver) -> None:
         if self._tools.single:
             return
@@ -196,8 +228,7 @@ class Wishes(Noun):
             raise Conflict(
                 f"environment {environment.name} has no networks yet", field="networks"
             )
-        found = self._tools.of_environment(environment).networks.networks()
-        ids = {each.id: each.id for each in found} | {e.name: e.id for e in found}
+        ids = self._network_ids(environment)
         unknown = [each for each in wanted if each not in ids]
         if unknown:
             raise Invalid(
@@ -207,6 +238,34 @@ class Wishes(Noun):
             )
         own = environment.data.get("network_id")
         return [ids[each] for each in wanted if ids[each] != own]
+
+    def _network_ids(self, environment: Record) -> dict[str, str]:
+        """Ids of the networks that an environment may use, by id and by name.
+
+        Its own ones go before those that are shared with it; the latter have no name
+        here where several have the same.
+        """
+        home = environment.openstack_id
+        ready = bool(home) or self._tools.single
+        cloud = (
+            self._tools.of_environment(environment)
+            if ready
+            else image_home(self._tools, "")
+        )
+        shared = cloud.networks.shared()
+        own = cloud.networks.networks() if ready else ()
+        counted = Counter(each.name for each in shared)
+        found = {each.name: each.id for each in shared if counted[each.name] == 1}
+        found |= {each.id: each.id for each in (*shared, *own)}
+        # Another environment of the same project is none of its business.
+        found |= {
+            each.name: each.id for each in own if self._is_of(each.tags, environment)
+        }
+        return found
+
+    def _is_of(self, tags: Sequence[str], environment: Record) -> bool:
+        of = marks.read(tags).get("environment")
+        return not self._tools.single or of in (None, environment.uuid)
 
 
 def _no_image(name: str) -> Invalid:
@@ -263,15 +322,6 @@ def _of_name_or_system(
             field="driver",
         )
     return fitting.popitem()[1]
-
-
-def driver_of(image: StoredImage) -> Driver | None:
-    """What an image is made for; one that doesn't say is for libvirt alone."""
-    kind = image.properties.get("img_hv_type", "").lower()
-    for driver in Driver:
-        if kind in (driver.value, driver.hypervisor_type):
-            return driver
-    return Driver.LIBVIRT if not kind else None
 
 
 def size_of(

@@ -30,7 +30,11 @@ def _republish(work: Work) -> None:
     if moving:
         # Neutron forwards a port of a guest but once.
         publishing.unpublish(work, ports, moving)
-    kept = publishing.publish(work, ports[0], wanted) if wanted else []
+    kept = (
+        publishing.publish(work, ports[record.data.get("published_on", 0)], wanted)
+        if wanted
+        else []
+    )
     # What has moved is gone already; the guest's port that it led to stays open.
     leaving = [each for each in before if each not in kept and each not in moving]
     if leaving:
@@ -59,7 +63,7 @@ def _republish_back(work: Work) -> None:
     if new:
         publishing.unpublish(work, ports, new)
     if before:
-        publishing.publish(work, ports[0], before)
+        publishing.publish(work, ports[record.data.get("published_on", 0)], before)
     publishing.release_unused(work)
 
 

@@ -95,7 +95,10 @@ ENVIRONMENT = Step("environment", "instance", _environment)
 def _port(work: Work) -> None:
     cloud = work.project()
     group = work.state.get("group_id")
-    networks = [work.state["network_id"], *work.payload.get("networks", ())]
+    networks = work.payload.get("interfaces") or [
+        work.state["network_id"],
+        *work.payload.get("networks", ()),
+    ]
     ports = []
     addresses: list[str] = []
     for number, network_id in enumerate(networks):
@@ -117,6 +120,7 @@ def _port(work: Work) -> None:
             # So that others need not ask for them, nor for what it was made with.
             "addresses": addresses,
             "flavor": work.state["flavor"],
+            "published_on": work.payload.get("published_on", 0),
         },
     )
 
@@ -140,7 +144,8 @@ def _publish(work: Work) -> None:
     wanted = wanted_ports(work)
     if not wanted:
         return
-    done = publishing.publish(work, work.state["ports"][0], wanted)
+    port = work.state["ports"][work.payload.get("published_on", 0)]
+    done = publishing.publish(work, port, wanted)
     work.tools.store.update_record(
         Kind.INSTANCE,
         work.payload["record"],

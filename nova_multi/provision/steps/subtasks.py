@@ -15,26 +15,21 @@ from nova_multi import spec
 from nova_multi.domain.errors import Conflict, NotFound
 from nova_multi.domain.names import Kind
 from nova_multi.domain.plan import Action, Difference, PlanStep
-from nova_multi.domain.task import Task, TaskStatus, TaskType
-from nova_multi.provision import definitions, presence, sharing
+from nova_multi.domain.task import TaskStatus
+from nova_multi.provision import definitions, presence, refusals, sharing
 from nova_multi.provision.new_instance import NewInstance
 from nova_multi.provision.recipes import Recipe, recipes
 from nova_multi.provision.references import (
     written as text_of,
 )
+from nova_multi.provision.steps.accepting import Acceptor
 from nova_multi.provision.steps.base import Work
 from nova_multi.provision.steps.filling import Filler
+from nova_multi.provision.steps.networking import NetworkTasks
 from nova_multi.provision.store import Record
 
 _PHASES: dict[Action, tuple[Action, ...]] = {
     Action.REPLACE: (Action.DELETE, Action.CREATE),
-}
-_TYPES = {
-    (Kind.INSTANCE, Action.CREATE): TaskType.CREATE_INSTANCE,
-    (Kind.INSTANCE, Action.UPDATE): TaskType.UPDATE_INSTANCE,
-    (Kind.INSTANCE, Action.DELETE): TaskType.DELETE_INSTANCE,
-    (Kind.ENVIRONMENT, Action.UPDATE): TaskType.UPDATE_ENVIRONMENT,
-    (Kind.ENVIRONMENT, Action.DELETE): TaskType.DELETE_ENVIRONMENT,
 }
 
 
@@ -50,12 +45,14 @@ def written(step: PlanStep) -> list[Any]:
         step.record,
         [each.field for each in step.differences if each.in_place],
         list(step.needs),
+        step.cidr,
     ]
 
 
 def read(found: list[Any]) -> PlanStep:
     """A step as it was before :func:`written`, as far as it matters to its task."""
-    action, kind, name, group, part, index, record, fields, needs = found
+    # Plans from before an upgrade have no last one.
+    action, kind, name, group, part, index, record, fields, needs, *more = found
     return PlanStep(
         Action(action),
         Kind(kind),
@@ -66,19 +63,21 @@ def read(found: list[Any]) -> PlanStep:
         record,
         tuple(Difference(field, in_place=True) for field in fields),
         tuple(needs),
+        cidr=more[0] if more else "",
     )
 
 
-class Maker:
+class Maker(Acceptor):
     """Makes the tasks of a plan's steps (:class:`scheduling.Tasks`)."""
 
     def __init__(self, work: Work, steps: Iterable[PlanStep]) -> None:
-        self._work = work
-        self._store = work.tools.store
+        super().__init__(work)
         self._known: set[str] = set()
         if work.again:
             every = [
-                self._uuid(step, action) for step in steps for action in _phases(step)
+                self.task_uuid(step, action)
+                for step in steps
+                for action in _phases(step)
             ]
             ends = self._store.ends(every)
             self._known = {each for each in every if ends.get(each, True) is not None}
@@ -86,7 +85,9 @@ class Maker:
         if "definition" in work.payload:
             definition = spec.load_dict(work.payload["definition"])
             facts = definitions.facts_of(work.payload["facts"])
+            self._definition, self._facts = definition, facts
             self._recipes = recipes(definition, facts)
+        self._networks = NetworkTasks(work)
         counts = {part: len(each.names) for part, each in self._recipes.items()}
         self._filler = Filler(work, counts)
         self._shared: set[str] = set()
@@ -100,7 +101,7 @@ class Maker:
     def begin(self, step: PlanStep, phase: int) -> str | None:
         """Begin a phase of a step."""
         action = _phases(step)[phase]
-        task_uuid = self._uuid(step, action)
+        task_uuid = self.task_uuid(step, action)
         if task_uuid in self._known:
             return task_uuid
         match step.kind, action:
@@ -110,17 +111,18 @@ class Maker:
                 return self._change_environment(step, task_uuid)
             case Kind.ENVIRONMENT, Action.DELETE:
                 return self._delete_environment(task_uuid)
+            case Kind.NETWORK, Action.CREATE:
+                return self._networks.create(step, task_uuid, self._definition)
+            case Kind.NETWORK, Action.UPDATE:
+                return self._networks.change(step, task_uuid, self._definition)
+            case Kind.NETWORK, Action.DELETE:
+                return self._networks.delete(step, task_uuid)
             case _, Action.CREATE:
                 return self._create(step, task_uuid)
             case _, Action.UPDATE:
                 return self._change(step, task_uuid)
             case _:
                 return self._delete(step, task_uuid)
-
-    def _uuid(self, step: PlanStep, action: Action) -> str:
-        """Of the task of a phase."""
-        name = f"{action} {step.kind} {step.part} {step.index}"
-        return str(uuid.uuid5(uuid.UUID(self._work.uuid), name))
 
     def ends(self, uuids: Iterable[str]) -> Mapping[str, bool]:
         """Those of these tasks that have ended; who forgot one has seen its end."""
@@ -152,6 +154,9 @@ class Maker:
             shown={name: text_of(each) for name, each in recipe.asked.items()},
             host_type=recipe.host_type,
             publish=recipe.publish,
+            published_on=refusals.published_on(self._definition, recipe.networks) or 0,
+            networks=recipe.networks,
+            interfaces=self._interfaces(recipe, environment),
             description=recipe.description,
             tags=recipe.tags,
         )
@@ -173,6 +178,11 @@ class Maker:
                 presence.IMAGE_NAME: recipe.image,
                 presence.TOLD: values.told,
                 presence.NEEDS: list(recipe.needs),
+                presence.NETWORKS: [
+                    each
+                    for each in recipe.networks
+                    if each in self._definition.networks
+                ],
             },
             owner_id=work.task.user_id,
             task_uuid=task_uuid,
@@ -185,21 +195,31 @@ class Maker:
             **({"timeout": recipe.timeout} if recipe.timeout else {}),
         }
         task = self._task(step, Action.CREATE, task_uuid, record, goal=new.goal)
-        try:
-            self._store.accept([record], [(task, payload)], owner=work.claim)
-        except Conflict as error:
-            # Begun by a former owner, who did not live to know it.
-            if not self._is_there(record_uuid, task_uuid):
-                raise error
-            return task_uuid
-        return self._accepted(task, record)
+        return self._accept_new(record, task, payload)
 
-    def _is_there(self, record_uuid: str, task_uuid: str) -> bool:
-        try:
-            self._store.task(task_uuid, log=False)
-        except NotFound:
-            return self._work.find_record(Kind.INSTANCE, record_uuid) is not None
-        return True
+    def _interfaces(self, recipe: Recipe, environment: Record) -> list[str]:
+        """Ids of the networks that a part's instances are on, in their order.
+
+        :raises Conflict: one is not there.
+        """
+        if not recipe.networks:
+            return []
+        ids = {
+            each.name: each.openstack_id
+            for each in presence.networks_of(self._work.tools, environment)
+        }
+        found = []
+        for name in recipe.networks:
+            if name in self._definition.networks:
+                known: object = ids.get(name)
+            elif name == self._definition.name:
+                known = environment.data.get("network_id")
+            else:
+                known = self._facts.networks.get(name)
+            if not (known and isinstance(known, str)):
+                raise Conflict(f"there is no network {name}", field="networks")
+            found.append(known)
+        return found
 
     def _share(self, recipe: Recipe, environment: Record) -> None:
         """Let the project use the image, if it is another project's."""
@@ -292,82 +312,6 @@ class Maker:
         task = self._task(step, Action.DELETE, task_uuid, record)
         marks = {"deleting": task_uuid, "state": "deleting"}
         return self._accept_on(record, marks, marks, task, payload)
-
-    # -- tasks
-
-    @property
-    def _remote_address(self) -> str:
-        """From where the whole was asked for."""
-        return str(self._work.payload.get("remote_address", ""))
-
-    def _work_on(self, record: Record, name: str = "") -> dict[str, Any]:
-        """What every sub-task is told.
-
-        :param name: that it is to have; the record's if empty.
-        """
-        return {
-            "record": record.uuid,
-            "name": name or record.name,
-            "remote_address": self._remote_address,
-        }
-
-    def _task(
-        self,
-        step: PlanStep,
-        action: Action,
-        task_uuid: str,
-        record: Record,
-        goal: TaskStatus | None = None,
-    ) -> Task:
-        parent = self._work.task
-        return Task.accepted(
-            task_uuid,
-            _TYPES[step.kind, action],
-            step.kind,
-            self._work.tools.clock(),
-            object_uuid=record.openstack_id or record.uuid,
-            description=f"{action} {step.kind} {step.name}",
-            goal=goal,
-            request_ids=parent.request_ids[:1],
-            parent_uuid=parent.uuid,
-            project_id=parent.project_id,
-            user_id=parent.user_id,
-        )
-
-    def _accept_on(
-        self,
-        record: Record,
-        marks: Mapping[str, Any],
-        expected: Iterable[str],
-        task: Task,
-        payload: Mapping[str, Any],
-    ) -> str:
-        try:
-            self._store.accept_on(
-                record, marks, expected, task, payload, owner=self._work.claim
-            )
-        except Conflict:
-            if not self._is_there("", task.uuid):
-                raise
-            return task.uuid
-        return self._accepted(task, record)
-
-    def _accepted(self, task: Task, record: Record) -> str:
-        tools = self._work.tools
-        tools.signals.work()
-        tools.audit.change(
-            task.type.verb,
-            record.kind,
-            user_id=task.user_id,
-            project_id=task.project_id,
-            request_id=task.request_ids[0] if task.request_ids else "",
-            remote_address=self._remote_address,
-            object_uuid=record.openstack_id or record.uuid,
-            name=record.name,
-            task_uuid=task.uuid,
-            outcome="pending",
-        )
-        return task.uuid
 
 
 def why(work: Work, task_uuid: str) -> str:

@@ -270,3 +270,38 @@ def test_answers_that_lack_what_extensions_add(fake, networks):
     fake.on("network", "GET", "/networks", {"networks": [{"id": "n", "name": "x"}]})
     (found,) = networks.networks()
     assert (found.mtu, found.tags, found.external) == (0, (), False)
+
+
+def test_a_subnet_with_a_range_and_without_a_router(networks, neutron, mark):
+    network = networks.create_network("back", mark)
+    subnet = networks.create_subnet(
+        "back",
+        mark,
+        network_id=network.id,
+        cidr="10.1.0.0/24",
+        dns=["9.9.9.9"],
+        pool=("10.1.0.5", "10.1.0.9"),
+        gateway=False,
+    )
+    raw = neutron.kept["subnets"][subnet.id]
+    assert raw["gateway_ip"] is None
+    assert raw["allocation_pools"] == [{"start": "10.1.0.5", "end": "10.1.0.9"}]
+    assert (subnet.dns, subnet.pools) == (("9.9.9.9",), (("10.1.0.5", "10.1.0.9"),))
+    changed = networks.change_subnet(subnet.id, dns=[], pool=("10.1.0.2", "10.1.0.3"))
+    assert (changed.dns, changed.pools) == ((), (("10.1.0.2", "10.1.0.3"),))
+    assert networks.change_subnet(subnet.id, dns=["9.9.9.9"]).pools == changed.pools
+
+
+def test_what_a_router_is_on(networks, neutron, mark):
+    network, subnet, router, *_ = make_all(networks, mark)
+    assert networks.connected(router.id) == {subnet.id}
+    networks.disconnect(router.id, subnet.id)
+    assert networks.connected(router.id) == frozenset()
+
+
+def test_shared_networks(fake, networks, neutron):
+    theirs = {"project_id": "project-2", "shared": "true"}
+    neutron.add("networks", name="campus", **theirs, **{"router:external": "false"})
+    neutron.add("networks", name="public", **theirs, **{"router:external": "true"})
+    neutron.add("networks", name="mine", shared="false")
+    assert [each.name for each in networks.shared()] == ["campus"]

@@ -20,6 +20,7 @@ from nova_multi.cloud.clouds import Account, CloudConfig, Clouds
 from nova_multi.cmd import assembly
 from nova_multi.conf import api as conf_api
 from nova_multi.conf import provision as conf_provision
+from nova_multi.domain.driver import Driver
 from nova_multi.domain.provisioner import Ways
 from nova_multi.provision import bus, sealing
 from nova_multi.provision.sealing import Seal
@@ -145,6 +146,22 @@ def test_novas_metadata_service_asks_and_its_computes_do_not() -> None:
         service_user="nova_metadata", passwords=_Passwords(), identity_url="x"
     )
     assert "username = nova-metadata\n" in written
+
+
+def test_default_images_are_those_of_the_example(tmp_path: Path) -> None:
+    example = yaml.safe_load(
+        (DEPLOY / "roles" / "example" / "defaults" / "main.yml").read_text()
+    )
+    (servers,) = (
+        each
+        for each in example.values()
+        if isinstance(each, dict) and set(each) == set(Driver)
+    )
+    settings = assembly.settings(read(tmp_path))
+    assert settings.images == {d: servers[d]["image"] for d in Driver}
+    images = {"docker": "", "lxd": "mine"}
+    settings = assembly.settings(read(tmp_path, provisioning_images=images))
+    assert settings.images == {Driver.LXD: "mine"}
 
 
 @pytest.mark.parametrize("taken", [True, False])

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from nova_multi.domain.errors import Invalid
 from nova_multi.domain.names import Kind
 from nova_multi.domain.plan import Action, Difference, PlanStep
 from nova_multi.domain.task import Task
@@ -122,6 +123,28 @@ def test_what_the_service_refuses(
     assert shell(f"multi environment plan {file} {ARGUMENTS}") == 1
     assert shell(f"multi environment apply {file} {ARGUMENTS} --dry-run") == 1
     assert shell(f"multi environment apply {file} {ARGUMENTS} --yes") == 5
+
+
+def test_what_the_service_refuses_has_its_place_in_the_file(
+    shell: Shell, file: pathlib.Path, monkeypatch: Any
+) -> None:
+    def refuse(*given: Any, **named: Any) -> None:
+        raise Invalid.together(
+            [
+                Invalid("there is no image debian-12", field="instances.web.image"),
+                Invalid("the environment is full", field="limits"),
+            ]
+        )
+
+    monkeypatch.setattr(shell.service.environments, "plan", refuse)
+    told = [
+        f"{file}:10:12: there is no image debian-12",
+        f"{file}: the environment is full",
+    ]
+    assert shell(f"multi environment plan {file} {ARGUMENTS}") == 1
+    assert shell.err.splitlines() == told
+    assert shell(f"multi environment apply {file} {ARGUMENTS} --yes") == 10
+    assert shell.err.splitlines() == told
 
 
 def test_a_dry_run(shell: Shell, file: pathlib.Path) -> None:

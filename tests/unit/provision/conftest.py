@@ -307,3 +307,11 @@ def from_nowhere(monkeypatch):
         yield iter([DISK[:100], DISK[100:]])
 
     monkeypatch.setattr(fetch, "opened", opened)
+
+
+@pytest.fixture
+def built(stage):
+    """A service with a partition and images for the shop."""
+    from tests.unit.provision import shop
+
+    return shop.furnish(stage)

@@ -99,3 +99,72 @@ def server(stage, name):
 
 def user_data(stage, name):
     return stage.world.requests[server(stage, name).id].user_data.decode()
+
+
+#: Calls to OpenStack that change nothing.
+READS = {
+    "servers.server",
+    "servers.servers",
+    "images.find",
+    "images.find_public",
+    "images.image",
+    "images.images",
+    "hosts.services",
+    "hosts.hypervisors",
+    "hosts.aggregates",
+    "placement.providers",
+    "publishing.forwardings",
+    "networks.port",
+}
+
+
+def cloud_calls(stage):
+    return [each for each in stage.world.calls if not each.startswith("store.")]
+
+
+def task_of(stage, accepted):
+    return stage.store.task(accepted.task_uuid)
+
+
+def parts(stage, task):
+    """Descriptions of the sub-tasks, by how they ended."""
+    return {
+        each.description: str(each.status)
+        for each in stage.store.tasks(None, parent_uuid=task.uuid)
+    }
+
+
+def server_ids(stage):
+    return {each.name: each.id for each in stage.world.servers.values()}
+
+
+def secret_shop():
+    definition = shop()
+    definition["inputs"] = {
+        "given": {"secret": True},
+        "made": {"generate": "password", "length": 30},
+        "key": {"generate": "key"},
+        "open": {"default": "x"},
+    }
+    definition["instances"]["web"]["variables"] |= {
+        "GIVEN": "pre-${inputs.given}-${instances.db.address}",
+        "MADE": "${inputs.made}",
+        "PUBLIC": "${inputs.key.public}",
+        "OPEN": "${inputs.open}",
+    }
+    return definition
+
+
+def secrets_of(stage):
+    (record,) = stage.store.list_records("secrets")
+    opened = secret_inputs.opened(record.data, stage.tools.seal)
+    return {name: entry["value"] for name, entry in opened.items()}
+
+
+def picture(stage):
+    records = sorted(
+        (record.kind, record.name)
+        for kind in ("environment", "instance", "definition", "secrets", "address")
+        for record in stage.store.list_records(kind)
+    )
+    return stage.world.counts(), names(stage), records

@@ -35,7 +35,7 @@ def test_facts_are_the_same_after_a_database():
         ("debian-12", None): ImageFacts("i", "debian", Driver.DOCKER, 1, 2, "r"),
         ("plain", Driver.LXD): ImageFacts("j", "plain"),
     }
-    facts = Facts(images, {"known": known}, {"password": 3})
+    facts = Facts(images, {"known": known}, {"password": 3}, {"campus": "id"})
     written = json.loads(json.dumps(definitions.written(facts)))
     assert definitions.facts_of(written) == facts
 

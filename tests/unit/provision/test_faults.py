@@ -383,9 +383,13 @@ def test_every_type_of_task_is_tested():
         TaskType.DELETE_IMAGE,
         TaskType.REMOVE_HOST,
         TaskType.UPDATE_ENVIRONMENT,
-        # In test_apply.
+        # In test_apply_faults.
         TaskType.APPLY_ENVIRONMENT,
         TaskType.DESTROY_ENVIRONMENT,
+        # In test_networks.
+        TaskType.CREATE_NETWORK,
+        TaskType.UPDATE_NETWORK,
+        TaskType.DELETE_NETWORK,
     }
     assert tested == set(PROCEDURES)
 

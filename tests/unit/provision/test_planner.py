@@ -391,7 +391,6 @@ def test_a_script_that_does_not_fit():
 @pytest.mark.parametrize(
     ("data", "field"),
     [
-        ({"networks": {"back": {}}}, "networks"),
         (
             {"images": {"mine": {"source": "debian"}}},
             "images",

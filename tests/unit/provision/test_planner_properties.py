@@ -2,14 +2,17 @@
 """What holds for every definition, and for every way from one to another."""
 
 import dataclasses
+import json
 
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from nova_multi.domain.errors import Conflict
+from nova_multi import spec
+from nova_multi.domain.errors import Conflict, DomainError
 from nova_multi.domain.plan import Condition, Plan, Present, PresentInstance
 from nova_multi.provision import planner
 from tests.unit.provision.planning import definition, facts_of, made, performed
+from tests.unit.spec.strategies import files
 
 PARTS = ("db", "web", "cache", "log", "proxy")
 SECTIONS = {
@@ -21,11 +24,46 @@ SECTIONS = {
 EXAMPLES = settings(max_examples=100, deadline=None)
 
 
+#: Ranges that overlap from one definition to another, but not within one.
+WIRED = st.one_of(
+    st.just({}),
+    st.builds(
+        lambda *each: {
+            name: {k: v for k, v in fields.items() if v is not None}
+            for name, fields in zip(("front", "back"), each, strict=True)
+            if fields
+        },
+        *(
+            st.one_of(
+                st.none(),
+                st.fixed_dictionaries(
+                    {
+                        "cidr": st.sampled_from([None, *cidrs]),
+                        "routed": st.booleans(),
+                        "dns": st.sampled_from([None, ["192.0.2.1"]]),
+                    }
+                ),
+            )
+            for cidrs in (
+                ("10.1.0.0/24", "10.2.0.0/24"),
+                ("10.3.0.0/24", "10.3.0.0/16"),
+            )
+        ),
+    ),
+    st.builds(
+        lambda cidr: {"back": {"cidr": cidr}},
+        st.sampled_from(["10.1.0.0/16", "10.0.0.0/13", "10.128.0.0/24"]),
+    ),
+)
+
+
 @st.composite
 def definitions(draw):
     """Some parts, each of which may need those that come before it."""
     chosen = draw(st.lists(st.sampled_from(PARTS), unique=True))
     instances = {}
+    wired = draw(WIRED)
+    networks = [*wired, "shop"] if wired else []
     for name in chosen:
         before = [each for each in instances if instances[each]["count"]]
         count = draw(st.integers(0, 3))
@@ -50,10 +88,18 @@ def definitions(draw):
         fields["publish"] = [
             each.replace("OWN", str(port)) for each in publish if count < 2
         ] or [each for each in publish if "OWN" not in each]
+        if networks:
+            fields["networks"] = draw(st.lists(st.sampled_from(networks), unique=True))
+            routed = {
+                "shop",
+                *(e for e in networks if e != "shop" and wired[e].get("routed", True)),
+            }
+            if fields["networks"] and not routed & set(fields["networks"]):
+                fields["publish"] = []
         if draw(st.booleans()):
             fields["description"] = draw(st.sampled_from(["", "one", "two"]))
         instances[name] = fields
-    return definition(instances, **SECTIONS)
+    return definition(instances, **SECTIONS, networks=wired)
 
 
 def _planned(wanted, present):
@@ -143,3 +189,24 @@ def test_destroying_removes_exactly_what_was_made(wanted, conditions, made_befor
 def test_needs_are_told_alike_of_one_and_of_all(wanted):
     found = wanted.all_needs()
     assert found == {name: wanted.needs(name) for name in wanted.instances}
+
+
+@given(files())
+@EXAMPLES
+def test_whatever_can_be_read_is_planned_or_refused_at_its_place(data):
+    wanted = spec.load_dict(data)
+    facts = facts_of(wanted)
+    try:
+        plan = planner.plan(wanted, Present(), facts)
+    except DomainError as error:
+        text = json.dumps(data, ensure_ascii=False)
+        try:
+            spec.load_text(text)
+        except DomainError:
+            # JSON has characters that YAML has not.
+            return
+        told = [each["field"] for each in error.details] or [error.field]
+        for field in told:
+            assert field and (spec.place_of(text, field) or field == "schedule"), field
+    else:
+        assert planner.plan(wanted, made(wanted), facts).is_empty, plan

@@ -77,12 +77,21 @@ def _one_input() -> Any:
     )
 
 
-NETWORKS = st.fixed_dictionaries(
-    {"routed": st.just(False)},
-    optional={
-        "cidr": st.sampled_from(["10.0.0.0/24", "192.168.0.0/16", "fd00::/64"]),
-        "dns": st.sampled_from([[], ["10.0.0.1"], ["::1", "1.1.1.1"]]),
-    },
+NETWORKS = st.one_of(
+    st.fixed_dictionaries(
+        {"routed": st.just(False)},
+        optional={
+            "cidr": st.sampled_from(["10.0.0.0/24", "192.168.0.0/16", "fd00::/64"]),
+            "dns": st.sampled_from([[], ["10.0.0.1"], ["::1", "1.1.1.1"]]),
+        },
+    ),
+    st.fixed_dictionaries(
+        {
+            "routed": st.just(False),
+            "cidr": st.just("10.0.0.0/24"),
+            "dhcp": st.sampled_from(["10.0.0.1-10.0.0.9", "10.0.0.7-10.0.0.7"]),
+        }
+    ),
 )
 IMAGES = st.one_of(
     REFERENCES,
@@ -165,10 +174,12 @@ def files(draw: st.DrawFn) -> dict[str, Any]:
             # One of those that depend on nothing: no circles by chance.
             found[name]["provisioner"] = next(iter(provisioners))
         stood.append(name)
+    networks = draw(_mapping(INSTANCES, NETWORKS))
     data = {
-        "name": draw(INSTANCES),
+        # The environment's own network has its name.
+        "name": draw(INSTANCES.filter(lambda name: name not in networks)),
         "inputs": inputs,
-        "networks": draw(_mapping(INSTANCES, NETWORKS)),
+        "networks": networks,
         "images": draw(_mapping(INSTANCES, IMAGES)),
         "provisioners": provisioners,
         "instances": found,

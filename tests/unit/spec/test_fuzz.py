@@ -201,6 +201,29 @@ def test_any_values(values: dict[str, Any]) -> None:
         assert all(each.path.startswith("inputs") for each in Problem.of(error))
 
 
+@USUAL
+@given(
+    st.dictionaries(
+        st.sampled_from(["cidr", "dhcp", "dns", "routed", "gateway"]),
+        st.one_of(
+            LEAVES,
+            st.lists(st.text(), max_size=3),
+            st.text("0123456789./-:a\u0661", max_size=40),
+            st.sampled_from(["10.0.0.0/24", "0.0.0.0/0", "10.0.0.1/32", "fd00::/8"]),
+            st.sampled_from(
+                ["10.0.0.5-10.0.0.9", "0.0.0.0-255.255.255.255", "-", "--"]
+            ),
+        ),
+    )
+)
+@example({"cidr": "10.0.0.1/32", "dhcp": "10.0.0.1-10.0.0.1"})
+@example({"cidr": "10.0.0.0/31", "dhcp": "10.0.0.0-10.0.0.1"})
+@example({"cidr": "fd00::/8", "dhcp": "10.0.0.0-10.0.0.1"})
+def test_any_network(fields: dict[str, Any]) -> None:
+    of_text(yaml.safe_dump({"name": "x", "networks": {"a": fields}}))
+    of_data({"name": "x", "networks": {"a": fields}})
+
+
 @pytest.mark.parametrize(
     "value", [object(), b"x", {1}, {"name": object()}, {"name": {1: 2}}, 1j, [[[]]]]
 )

@@ -29,6 +29,11 @@ from nova_multi.spec import Problem
 from tests.unit.spec.examples import SCRIPTS, load, only, problems, shop, wrong
 
 
+def test_a_netmask_is_a_prefix() -> None:
+    text = "name: a\nnetworks: {b: {cidr: 10.0.0.0/255.255.255.0}}"
+    assert load(text).networks["b"].cidr == "10.0.0.0/24"
+
+
 def test_the_example() -> None:
     address = Reference(Root.INSTANCES, "db", "address")
     port = Reference(Root.INSTANCES, "web", "published", 0, "80")

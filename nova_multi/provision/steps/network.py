@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Networks of a definition: each with a subnet, on the environment's router or not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from nova_multi.domain import ranges
+from nova_multi.domain.names import Kind
+from nova_multi.domain.task import TaskStatus
+from nova_multi.provision.steps.base import Step, Work, made, ready, take_back
+
+
+def create(work: Work) -> Sequence[Step]:
+    """Make a network."""
+    return [NAME, ENVIRONMENT, NETWORK, SUBNET, CONNECT, READY]
+
+
+def update(work: Work) -> Sequence[Step]:
+    """Give it other name servers or another range for guests, or its router back."""
+    return [ENVIRONMENT, Step("change", "network", _change)]
+
+
+def delete(work: Work) -> Sequence[Step]:
+    """Delete a network; what it was made with is taken off the router before."""
+    return [
+        Step("find", "network", _find, _want_again),
+        Step("disconnect", "router", _disconnect_found),
+        Step("network", "network", _delete_found),
+        Step("name", "network", _forget),
+    ]
+
+
+# -- making one
+
+
+def _nothing(work: Work) -> None:
+    return
+
+
+def _free_name(work: Work) -> None:
+    if work.tools.store.delete_record(Kind.NETWORK, work.payload["record"]):
+        work.took_back(f"name {work.name}")
+
+
+NAME = Step("name", "network", _nothing, _free_name)
+
+
+def _environment(work: Work) -> None:
+    record = ready(work, Kind.ENVIRONMENT, work.payload["environment"])
+    work.keep(
+        project_id=record.openstack_id,
+        router_id=record.data.get("router_id"),
+    )
+
+
+ENVIRONMENT = Step("environment", "network", _environment)
+
+
+def _network(work: Work) -> None:
+    work.status(TaskStatus.CREATING)
+    network = work.project().networks.create_network(work.name, work.mark)
+    work.keep(network_id=network.id)
+
+
+def _delete_network(work: Work) -> None:
+    cloud = work.project()
+    ids = made(work, cloud, "network", work.state.get("network_id"))
+    take_back(work, "network", ids, cloud.networks.delete_network)
+
+
+NETWORK = Step("network", "network", _network, _delete_network)
+
+
+def _subnet(work: Work) -> None:
+    payload = work.payload
+    subnet = work.project().networks.create_subnet(
+        work.name,
+        work.mark,
+        network_id=work.state["network_id"],
+        cidr=payload["cidr"],
+        dns=payload["dns"] or work.tools.settings.dns,
+        pool=ranges.span_of(payload["dhcp"]) if payload["dhcp"] else None,
+        gateway=payload["routed"],
+    )
+    work.keep(subnet_id=subnet.id)
+
+
+def _delete_subnet(work: Work) -> None:
+    cloud = work.project()
+    ids = made(work, cloud, "subnet", work.state.get("subnet_id"))
+    take_back(work, "subnet", ids, cloud.networks.delete_subnet)
+
+
+SUBNET = Step("subnet", "subnet", _subnet, _delete_subnet)
+
+
+def _connect(work: Work) -> None:
+    if work.payload["routed"]:
+        networks = work.project().networks
+        networks.connect(work.state["router_id"], work.state["subnet_id"])
+
+
+def _disconnect(work: Work) -> None:
+    if work.state.get("subnet_id"):
+        networks = work.project().networks
+        networks.disconnect(work.state["router_id"], work.state["subnet_id"])
+
+
+CONNECT = Step("connect", "router", _connect, _disconnect)
+
+
+def _ready(work: Work) -> None:
+    network_id = work.state["network_id"]
+    work.tools.store.update_record(
+        Kind.NETWORK,
+        work.payload["record"],
+        openstack_id=network_id,
+        merge={"creating": None, "subnet_id": work.state["subnet_id"]},
+    )
+    work.tools.store.set_object(work.uuid, network_id, work.fencing)
+
+
+READY = Step("ready", "network", _ready)
+
+
+# -- changing one
+
+
+def _change(work: Work) -> None:
+    """Have it as it is to be, whatever it is like now."""
+    record, payload = work.record(Kind.NETWORK), work.payload
+    subnet_id, router_id = record.data["subnet_id"], work.state["router_id"]
+    networks = work.project().networks
+    changes: dict[str, Any] = {}
+    if "dns" in payload:
+        changes["dns"] = payload["dns"] or work.tools.settings.dns
+    if "dhcp" in payload:
+        routed = record.data["routed"]
+        changes["pool"] = (
+            ranges.span_of(payload["dhcp"])
+            if payload["dhcp"]
+            else ranges.all_of(record.data["cidr"], routed=routed)
+        )
+    if changes:
+        networks.change_subnet(subnet_id, **changes)
+    if payload.get("router"):
+        if record.data["routed"]:
+            networks.connect(router_id, subnet_id)
+        else:
+            networks.disconnect(router_id, subnet_id)
+    merge = {key: payload[key] for key in ("dns", "dhcp") if key in payload}
+    work.tools.store.update_record(Kind.NETWORK, record.uuid, merge=merge)
+
+
+# -- deleting one
+
+
+def _find(work: Work) -> None:
+    work.status(TaskStatus.DELETING)
+    record = work.find_record(Kind.NETWORK)
+    if record is None:
+        return
+    environment = work.record(Kind.ENVIRONMENT, record.scope)
+    work.keep(
+        project_id=environment.openstack_id,
+        router_id=environment.data.get("router_id"),
+        network_id=record.openstack_id or None,
+        subnet_id=record.data.get("subnet_id"),
+    )
+
+
+def _want_again(work: Work) -> None:
+    """So that it can be tried once more."""
+    if work.find_record(Kind.NETWORK):
+        work.tools.store.update_record(
+            Kind.NETWORK, work.payload["record"], merge={"deleting": None}
+        )
+
+
+def _disconnect_found(work: Work) -> None:
+    state = work.state
+    if state.get("router_id") and state.get("subnet_id"):
+        networks = work.project().networks
+        networks.disconnect(state["router_id"], state["subnet_id"])
+
+
+def _delete_found(work: Work) -> None:
+    if work.state.get("network_id"):
+        work.project().networks.delete_network(work.state["network_id"])
+
+
+def _forget(work: Work) -> None:
+    work.tools.store.delete_record(Kind.NETWORK, work.payload["record"])
