@@ -3,6 +3,7 @@
 
 import copy
 
+from nova_multi.provision import secret_inputs
 from tests.unit.provision.callers import DEBIAN_12
 from tests.unit.provision.conftest import ADMIN, NOWHERE
 
