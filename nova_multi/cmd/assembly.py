@@ -95,6 +95,8 @@ def settings(conf: cfg.ConfigOpts) -> Settings:
         build_timeout=float(decided.build_timeout),
         report_timeout=float(decided.report_timeout),
         script_timeout=float(decided.script_timeout),
+        hours_look=float(decided.hours_look),
+        hours_retry=float(decided.hours_retry),
         sweep_flavors=decided.sweep_flavors,
         task_retention=decided.task_retention * 86400.0,
         endpoints=_endpoints(decided.endpoints),

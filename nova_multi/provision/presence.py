@@ -20,7 +20,7 @@ from nova_multi.domain.plan import (
     PresentInstance,
 )
 from nova_multi.domain.publish import Publish
-from nova_multi.provision import publishing
+from nova_multi.provision import hours, publishing, saved
 from nova_multi.provision.store import Record
 from nova_multi.provision.tools import Tools
 
@@ -58,7 +58,8 @@ def read(tools: Tools, environment: Record | None) -> Present:
         condition = _condition(record, server, going_on)
         instances.append(instance(record, condition, _changed(record, server), host))
     described = describe(tools, there) if there else None
-    return Present(described, tuple(instances))
+    kept = saved.disks(tools.store, environment.uuid)
+    return Present(described, tuple(instances), kept)
 
 
 def describe(tools: Tools, environment: Record) -> PresentEnvironment:
@@ -73,6 +74,7 @@ def describe(tools: Tools, environment: Record) -> PresentEnvironment:
         users=tuple(data.get("users", ())),
         publish_address=address.data.get("address", "") if address else "",
         made=bool(data.get(MADE)),
+        schedule=hours.schedule_of(environment),
     )
 
 

@@ -13,7 +13,7 @@ from nova_multi.domain.host import Host
 from nova_multi.domain.names import Kind
 from nova_multi.domain.partition import Partition
 from nova_multi.domain.task import TaskType
-from nova_multi.provision import contents, definitions, limits, publishing
+from nova_multi.provision import contents, definitions, hours, limits, publishing
 from nova_multi.provision.machines import machines
 from nova_multi.provision.nouns.applying import Applying
 from nova_multi.provision.nouns.base import (
@@ -78,7 +78,7 @@ class Environments(Applying):
         if "description" in fields:
             changes["description"] = fields["description"] or ""
         if "schedule" in fields:
-            changes["schedule"] = dict(fields["schedule"] or {})
+            changes |= hours.changed(record, hours.read(fields))
         payload: dict[str, Any] = {}
         if "limits" in fields:
             if self._tools.single:

@@ -16,7 +16,7 @@ from nova_multi.domain.errors import Conflict, NotFound
 from nova_multi.domain.names import Kind
 from nova_multi.domain.plan import Action, Difference, PlanStep
 from nova_multi.domain.task import Task, TaskStatus, TaskType
-from nova_multi.provision import definitions, presence, sharing
+from nova_multi.provision import definitions, presence, saved, sharing
 from nova_multi.provision.new_instance import NewInstance
 from nova_multi.provision.recipes import Recipe, recipes
 from nova_multi.provision.references import (
@@ -140,9 +140,12 @@ class Maker:
             raise recipe.problem or Conflict(f"{step.name} can't be made")
         values = self._filler.fill(recipe, environment)
         self._share(recipe, environment)
+        disk = saved.find(self._store, environment, recipe.part, step.index)
+        if disk:
+            work.log(f"{step.name} is made from its disk of {disk.modified:%Y-%m-%d}")
         new = NewInstance(
             environment=environment,
-            image_id=recipe.image_id,
+            image_id=disk.openstack_id if disk else recipe.image_id,
             driver=recipe.driver,
             size=recipe.size,
             provisioner=recipe.provisioner,

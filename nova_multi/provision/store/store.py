@@ -416,12 +416,14 @@ class Store:
         record: Record,
         expected: Iterable[str],
         *,
+        merge: Mapping[str, Any] | None = None,
         kept: Iterable[Record] = (),
         gone: Iterable[Record] = (),
     ) -> None:
-        """Change what belongs to a record: all of it, or nothing.
+        """Change a record, or what belongs to it: all of it, or nothing.
 
-        :param record: as the caller has read it; it stays as it is.
+        :param record: as the caller has read it.
+        :param merge: as for :meth:`update_record`; it stays as it is without.
         :param expected: entries of its data that nobody may have changed since.
         :param kept: stored; those of their kind, scope and name get their data instead.
         :param gone: forgotten, if they are there.
@@ -430,7 +432,13 @@ class Store:
         """
         as_read = {key: record.data.get(key) for key in expected}
         with self._database.write() as connection:
-            records.check(connection, record.kind, record.uuid, as_read)
+            if merge:
+                at = self._clock()
+                records.update(
+                    connection, record.kind, record.uuid, at, {}, merge, as_read
+                )
+            else:
+                records.check(connection, record.kind, record.uuid, as_read)
             for each in kept:
                 records.put(connection, each, self._clock())
             for each in gone:
