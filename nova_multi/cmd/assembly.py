@@ -99,6 +99,7 @@ def settings(conf: cfg.ConfigOpts) -> Settings:
         hours_retry=float(decided.hours_retry),
         sweep_flavors=decided.sweep_flavors,
         task_retention=decided.task_retention * 86400.0,
+        usage_retention=decided.usage_retention * 86400.0,
         endpoints=_endpoints(decided.endpoints),
         private_hosts=frozenset(decided.private_hosts),
         max_image_size=decided.max_image_size_gb * 1024**3,

@@ -187,6 +187,15 @@ Days for which finished tasks are kept, with their histories and logs; 0 for eve
 """,
     ),
     cfg.IntOpt(
+        "usage_retention",
+        default=730,
+        min=0,
+        help="""
+Days for which it is kept from when to when servers lived that are gone, for reports of
+usage; 0 for ever.
+""",
+    ),
+    cfg.IntOpt(
         "patience",
         default=600,
         min=0,

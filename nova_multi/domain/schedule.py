@@ -207,6 +207,20 @@ class Schedule:
                     yield begin, end
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Now:
+    """What a schedule says at a moment.
+
+    :ivar is_open: whether the environment is to stand.
+    :ivar until: when that changes, in UTC; None if it doesn't for years.
+    :ivar task: UUID of the task that last saw to a change; empty if none has.
+    """
+
+    is_open: bool
+    until: datetime.datetime | None = None
+    task: str = ""
+
+
 def parse_days(text: str) -> tuple[int, ...]:
     """Weekdays: ``mon``, or ``mon-fri``; ``sat-mon`` goes over the end of the week.
 

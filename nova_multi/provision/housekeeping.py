@@ -30,11 +30,11 @@ _AT_ONCE = 100
 def tidy(tools: Tools) -> None:
     """Sweep away what nobody needs any more.
 
-    That is contents of files that no record names, tasks that ended long ago, and
-    flavors that were made for sizes that no instance has any more. What fails does not
-    keep the rest from being done.
+    That is contents of files that no record names, tasks and lifetimes that ended long
+    ago, and flavors that were made for sizes that no instance has any more. What fails
+    does not keep the rest from being done.
     """
-    for sweep in (_sweep_files, _purge_tasks, _sweep_flavors):
+    for sweep in (_sweep_files, _purge_tasks, _purge_lives, _sweep_flavors):
         try:
             sweep(tools)
         except Exception:
@@ -52,6 +52,19 @@ def _purge_tasks(tools: Tools) -> None:
         total += done
     if total:
         LOG.info("%d tasks that ended before %s were forgotten", total, before)
+
+
+def _purge_lives(tools: Tools) -> None:
+    retention = tools.settings.usage_retention
+    if not retention:
+        return
+    before = tools.clock() - datetime.timedelta(seconds=retention)
+    total = done = tools.store.lifetimes.purge(before, _AT_ONCE)
+    while done == _AT_ONCE:
+        done = tools.store.lifetimes.purge(before, _AT_ONCE)
+        total += done
+    if total:
+        LOG.info("%d lifetimes that ended before %s were forgotten", total, before)
 
 
 def _sweep_files(tools: Tools) -> None:

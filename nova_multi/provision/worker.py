@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from nova_multi.domain.task import TaskStatus
 from nova_multi.exception import NovaMultiError
-from nova_multi.provision import housekeeping
+from nova_multi.provision import housekeeping, lives
 from nova_multi.provision.nouns.switching import Switching
 from nova_multi.provision.runner import Runner, Stopping
 from nova_multi.provision.steps import Work
@@ -26,6 +26,8 @@ from nova_multi.provision.tools import Tools
 
 LOG = logging.getLogger(__name__)
 
+#: Seconds between looks for servers that others have deleted.
+_LIVES = 300.0
 #: Claims of a task after which an error that is no step's ends it.
 MAX_CLAIMS = 10
 
@@ -103,6 +105,7 @@ class Worker:
         rounds = (
             _Rounds(housekeeping.INTERVAL, lambda: housekeeping.tidy(tools)),
             _Rounds(tools.settings.hours_look, lambda: Switching(tools).look()),
+            _Rounds(_LIVES, lambda: lives.look(tools)),
         )
         self._rounds = rounds
         for each in rounds:

@@ -18,12 +18,12 @@ from nova_multi.domain.schedule import (
     format_days,
     parse_days,
 )
-from nova_multi.spec import kinds, plaintree
+from nova_multi.spec import kinds, plaintree, yamltree
 from nova_multi.spec.context import MISSING, Context, Wrong
 from nova_multi.spec.kinds import Kind
 from nova_multi.spec.problems import shown
 from nova_multi.spec.table import Field, Table
-from nova_multi.spec.tree import Report, Spot
+from nova_multi.spec.tree import Node, Report, Spot
 
 #: Parts of a day, and of the calendar, that a schedule can have.
 _MOST_HOURS, _MOST_CLOSED = 24, 366
@@ -147,6 +147,15 @@ def _read(ctx: Context, spot: Spot) -> Schedule:
 FIELD = Kind(_read, SCHEDULE.schema())
 
 
+def load_schedule_text(text: str) -> Schedule:
+    """Read a schedule by itself, in YAML.
+
+    :raises Invalid: all that is wrong, each with its line and column in ``details``.
+    """
+    report = Report()
+    return _load(yamltree.read(text, report), report)
+
+
 def load_schedule(data: Mapping[str, Any]) -> Schedule:
     """Read a schedule by itself, as JSON gave it.
 
@@ -154,11 +163,13 @@ def load_schedule(data: Mapping[str, Any]) -> Schedule:
     :raises Invalid: all that is wrong, each with its path (``schedule.hours``).
     """
     report = Report()
-    root = plaintree.read({"schedule": dict(data)}, report)
+    return _load(plaintree.read(dict(data), report), report)
+
+
+def _load(root: Node | None, report: Report) -> Schedule:
     found: Any = MISSING
     if root is not None:
-        spot = Spot(root, ()).at("schedule")
-        found = Context(report, {}).attempt(_read, spot)
+        found = Context(report, {}).attempt(_read, Spot(root, ("schedule",)))
     report.finish()
     assert isinstance(found, Schedule)
     return found

@@ -279,7 +279,7 @@ def test_what_is_to_come_is_told() -> None:
         "/instances/copy_files",
         "/packages",
         "/properties",
-        *("``usage``", "``schedule``", "``networks``"),
+        "``networks``",
         *("``recipe``", "``preseed_url``", "``container_resource``", "``key``"),
     ):
         assert words in section, words

@@ -292,12 +292,16 @@ def _drop(work: Work) -> None:
         name: int(each.get("count", 1))
         for name, each in (work.payload["definition"].get("instances") or {}).items()
     }
+    wanted = {(name, index) for name, n in counts.items() for index in range(n)}
+    work.tools.store.lifetimes.want_no_more(
+        record.uuid, work.tools.clock(), parts=wanted
+    )
     parts = hours.saved_parts(record)
     gone = [
         each
         for each in saved.records(work.tools.store, record.uuid)
         if each.data[saved.PART] not in parts
-        or each.data[saved.INDEX] >= counts.get(each.data[saved.PART], 0)
+        or (each.data[saved.PART], each.data[saved.INDEX]) not in wanted
     ]
     _forget(work, record, gone)
 
@@ -305,6 +309,7 @@ def _drop(work: Work) -> None:
 def _drop_all(work: Work) -> None:
     record = work.find_record(Kind.ENVIRONMENT)
     if record is not None:
+        work.tools.store.lifetimes.want_no_more(record.uuid, work.tools.clock())
         _forget(work, record, saved.records(work.tools.store, record.uuid))
 
 

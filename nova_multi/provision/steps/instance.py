@@ -18,7 +18,8 @@ from nova_multi.domain.errors import Conflict, DomainError, Forbidden, NotFound
 from nova_multi.domain.names import Kind
 from nova_multi.domain.publish import Publish
 from nova_multi.domain.task import TaskStatus
-from nova_multi.provision import guest, placing, poll, publishing, secret_inputs
+from nova_multi.domain.usage import End
+from nova_multi.provision import guest, lives, placing, poll, publishing, secret_inputs
 from nova_multi.provision.steps import children, dependencies, place, script
 from nova_multi.provision.steps.base import (
     Step,
@@ -257,6 +258,7 @@ def _delete_server(work: Work) -> None:
         if not gone(work, each):
             _check_patience(work, each)
             raise Wait(_LOOK)
+        lives.end(work.tools, each, End.DELETED)
 
 
 def _check_patience(work: Work, server_id: str) -> None:
@@ -296,6 +298,7 @@ def _active(work: Work) -> None:
         work.tools.store.update_record(
             Kind.INSTANCE, work.payload["record"], merge={"creating": None}
         )
+        lives.begin(work.tools, work.payload["record"], server.id)
         _tell_boot(work, ended=True)
         work.status(TaskStatus.CREATED)
         return

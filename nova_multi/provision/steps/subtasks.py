@@ -90,6 +90,7 @@ class Maker:
         counts = {part: len(each.names) for part, each in self._recipes.items()}
         self._filler = Filler(work, counts)
         self._shared: set[str] = set()
+        self._closes = work.task.type is TaskType.CLOSE_ENVIRONMENT
 
     # -- what a schedule asks
 
@@ -272,6 +273,8 @@ class Maker:
         payload = {
             **self._work_on(record),
             "environment": record.scope,
+            # It is to be there again when its hours begin.
+            **({"closed": True} if self._closes else {}),
         }
         task = self._task(step, Action.DELETE, task_uuid, record)
         marks = {"deleting": task_uuid}

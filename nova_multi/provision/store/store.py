@@ -16,6 +16,7 @@ from nova_multi.domain.permissions import Permissions
 from nova_multi.domain.task import Task, TaskStatus, TaskType
 from nova_multi.provision.store import leases, records, signatures, tasks
 from nova_multi.provision.store.database import Clock, Database, retried
+from nova_multi.provision.store.lifetimes import Lifetimes
 from nova_multi.provision.store.values import ClaimedTask, Record
 
 #: UUID of a task and the fencing number of its owner's claim.
@@ -37,6 +38,8 @@ class Store:
     def __init__(self, url: str, *, clock: Clock = times.now) -> None:
         self._database = Database(url, clock)
         self._clock = clock
+        #: From when to when servers lived.
+        self.lifetimes = Lifetimes(self._database)
 
     def close(self) -> None:
         """Close the connections."""
