@@ -44,6 +44,11 @@ def data(
     return {_DEFINITION: dict(definition), _ADDRESS: had_address, _BY: dict(by)}
 
 
+def changed(record: Record, definition: Mapping[str, Any]) -> dict[str, Any]:
+    """Data of a record that keeps a definition, with another one in its place."""
+    return {**record.data, _DEFINITION: dict(definition)}
+
+
 def given_by(record: Record) -> Mapping[str, Any]:
     """Who has given the definition in a record; nothing if that wasn't kept."""
     found: Mapping[str, Any] = record.data.get(_BY, {})

@@ -20,6 +20,9 @@ LOG = logging.getLogger(__name__)
 #: Keys of an environment's record: its schedule, as :func:`spec.dump_schedule` gives
 #: it, and the last change that was seen to.
 SCHEDULE, MARK = "schedule", "hours"
+#: Another one: outside ports that instances had when they were closed, by their places
+#: in the definition, as :class:`nova_multi.domain.publish.Publish` writes them.
+PORTS = "closed_ports"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -9,13 +9,14 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from nova_multi import spec
 from nova_multi.domain import usage
 from nova_multi.domain.environment import Environment, EnvironmentState
 from nova_multi.domain.errors import Conflict, Invalid, NotFound
 from nova_multi.domain.host import Host
 from nova_multi.domain.names import Kind
 from nova_multi.domain.partition import Partition
-from nova_multi.domain.schedule import Now
+from nova_multi.domain.schedule import Now, Schedule
 from nova_multi.domain.task import TaskType
 from nova_multi.domain.usage import Usage
 from nova_multi.provision import contents, definitions, hours, limits, publishing
@@ -82,7 +83,7 @@ class Environments(Applying):
         if "description" in fields:
             changes["description"] = fields["description"] or ""
         if "schedule" in fields:
-            changes |= hours.changed(record, hours.read(fields))
+            changes |= self._schedule(record, hours.read(fields))
         payload: dict[str, Any] = {}
         if "limits" in fields:
             if self._tools.single:
@@ -106,6 +107,32 @@ class Environments(Applying):
             return self._shown(record)
         payload |= {"partition": record.scope, "environment": record.uuid}
         return self._accept(caller, TaskType.UPDATE_ENVIRONMENT, record, payload)
+
+    def _schedule(self, environment: Record, schedule: Schedule) -> dict[str, Any]:
+        """Entries for the record of an environment that is to have a schedule.
+
+        What is kept of its definition says the same from now on.
+
+        :raises Invalid: it names instances that the definition has not.
+        """
+        kept = definitions.find(self._store, environment.uuid)
+        if kept is not None:
+            definition = {
+                **definitions.of(kept),
+                "schedule": spec.dump_schedule(schedule),
+            }
+            spec.load_dict(definition)
+            if "schedule" in definitions.of(kept):
+                self._store.update_record(
+                    kept.kind, kept.uuid, data=definitions.changed(kept, definition)
+                )
+        elif schedule.save:
+            raise Invalid(
+                f"environment {environment.name} has no definition: there is nothing of"
+                " which a disk could be saved",
+                field="schedule.save",
+            )
+        return hours.changed(environment, schedule)
 
     def delete(self, caller: Caller, name: str, scope: Scope) -> Accepted:
         """Delete it if it is empty."""

@@ -113,7 +113,10 @@ def _plan(work: Work) -> None:
     facts = definitions.facts_of(work.payload["facts"])
     secrets = secret_inputs.read(work.tools.store, record.uuid)
     facts = dataclasses.replace(facts, room=secrets.room)
-    found = planner.plan(spec.load_dict(work.payload["definition"]), present, facts)
+    # Its schedule counts since it was accepted, and may have been changed since then.
+    definition = spec.load_dict(work.payload["definition"])
+    definition = dataclasses.replace(definition, schedule=None)
+    found = planner.plan(definition, present, facts)
     _check_rights(work, record, found)
     _keep(work, found)
 
@@ -135,7 +138,9 @@ def _plan_close(work: Work) -> None:
         _keep(work, Plan(work.name, ""))
         return
     present = presence.read(work.tools, record)
-    _keep(work, planner.plan_destroy(record.name, "", present, stays=True))
+    found = planner.plan_destroy(record.name, "", present, stays=True)
+    hours.keep_ports(work, record, present)
+    _keep(work, found, "its hours are over")
 
 
 def _check_rights(work: Work, environment: Record, found: Plan) -> None:
@@ -162,16 +167,20 @@ def _environment(work: Work) -> Record:
     return record
 
 
-def _keep(work: Work, found: Plan) -> None:
-    lines = [_line(step) for step in found.steps[:_TOLD]]
+def _keep(work: Work, found: Plan, why: str = "") -> None:
+    """Keep what is to be done.
+
+    :param why: for the log, in place of each step's own reason.
+    """
+    lines = [_line(step, why) for step in found.steps[:_TOLD]]
     if len(found.steps) > _TOLD:
         lines.append(f"and {len(found.steps) - _TOLD} more")
     text = "\n".join(lines) or "nothing to do"
     work.keep(text, plan=[subtasks.written(step) for step in found.steps])
 
 
-def _line(step: PlanStep) -> str:
-    return f"{_SIGNS[step.action]} {step.kind} {step.name} ({step.reason})"
+def _line(step: PlanStep, why: str) -> str:
+    return f"{_SIGNS[step.action]} {step.kind} {step.name} ({why or step.reason})"
 
 
 # -- doing it

@@ -15,6 +15,7 @@ from typing import Any
 
 from nova_multi.domain.errors import Conflict, DomainError, NotFound, Unavailable
 from nova_multi.domain.names import Kind
+from nova_multi.domain.plan import Present
 from nova_multi.domain.schedule import Unsaved
 from nova_multi.domain.task import TaskStatus
 from nova_multi.provision import hours, presence, saved
@@ -278,6 +279,28 @@ def _keep(work: Work, environment: Record, disk: dict[str, Any]) -> None:
 
 
 SAVED = Step("saved", "instances of environment", _whole)
+
+
+# -- outside ports
+
+
+def keep_ports(work: Work, environment: Record, present: Present) -> None:
+    """Remember which outside ports instances have: they are to get them back."""
+    ports = {
+        saved.name(each.part, each.index): [str(port) for port in each.published]
+        for each in present.instances
+        if each.part and each.published
+    }
+    if ports:
+        kept = {**environment.data.get(hours.PORTS, {}), **ports}
+        merge = {hours.PORTS: kept}
+        work.tools.store.update_record(Kind.ENVIRONMENT, environment.uuid, merge=merge)
+
+
+def ports_as_before(environment: Record, part: str, index: int) -> list[str]:
+    """Outside ports that an instance had when it was closed, to be wished for."""
+    found = environment.data.get(hours.PORTS, {}).get(saved.name(part, index), ())
+    return list(found)
 
 
 # -- what is not needed any more

@@ -135,7 +135,8 @@ def _publish(work: Work) -> None:
     wanted = wanted_ports(work)
     if not wanted:
         return
-    done = publishing.publish(work, work.state["ports"][0], wanted)
+    wishes = map(Publish.parse, work.payload.get("wished_ports", ()))
+    done = publishing.publish(work, work.state["ports"][0], wanted, wishes)
     work.tools.store.update_record(
         Kind.INSTANCE,
         work.payload["record"],

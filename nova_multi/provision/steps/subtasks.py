@@ -22,6 +22,7 @@ from nova_multi.provision.recipes import Recipe, recipes
 from nova_multi.provision.references import (
     written as text_of,
 )
+from nova_multi.provision.steps import hours
 from nova_multi.provision.steps.base import Work
 from nova_multi.provision.steps.filling import Filler
 from nova_multi.provision.store import Record
@@ -188,6 +189,9 @@ class Maker:
             **({"secret_variables": values.secret} if values.secret else {}),
             **({"timeout": recipe.timeout} if recipe.timeout else {}),
         }
+        if recipe.publish:
+            wishes = hours.ports_as_before(environment, recipe.part, step.index)
+            payload["wished_ports"] = wishes
         task = self._task(step, Action.CREATE, task_uuid, record, goal=new.goal)
         try:
             self._store.accept([record], [(task, payload)], owner=work.claim)

@@ -2,6 +2,7 @@
 """Working hours: who acts when, what is saved and what is never lost."""
 
 import datetime
+import json
 import threading
 
 import pytest
@@ -632,3 +633,86 @@ def test_mark_is_of_its_period():
     at = datetime.datetime(2026, 5, 1, 12, tzinfo=datetime.UTC)
     assert hours.wanted(hours.read({"schedule": WORK}), at).is_same(one)
     assert hours.wanted(hours.read({}), at) == hours.Seen(True)
+
+
+def ports(stage):
+    found = stage.store.list_records("instance")
+    return {
+        each.name: each.data["published"] for each in found if "published" in each.data
+    }
+
+
+def test_published_ports_are_the_same_in_the_morning(built):
+    definition = hours_of()
+    definition["instances"]["web"]["count"] = 3
+    shop.apply(built, definition)
+    # Others than the first free ones: one was given back.
+    definition["instances"]["web"]["count"] = 2
+    before = ports(built)
+    shop.apply(built, definition)
+    (first,) = built.store.list_records("instance", name="web-1")
+    built.store.update_record("instance", first.uuid, merge={"published": ["29000:80"]})
+    evening(built)
+    assert morning(built).status == "done"
+    assert ports(built) == {"web-1": ["29000:80"], "web-2": before["web-2"]}
+    assert shop.plan(built, definition).is_empty
+
+
+def test_a_port_that_somebody_has_taken_meanwhile_is_left_to_them(built):
+    at_work(built)
+    (port,) = ports(built)["web-1"]
+    evening(built)
+    built.provisioner("plain", image="debian")
+    built.instance("other", environment="shop", publish=[port.replace(":80", ":81")])
+    assert morning(built).status == "done"
+    found = ports(built)
+    assert found["other"] == [port.replace(":80", ":81")]
+    assert found["web-1"] != [port]
+
+
+def test_a_schedule_that_is_set_is_in_the_kept_definition(built):
+    at_work(built, save=["db"])
+    change = {"schedule": {"hours": "08:00-20:00", "save": ["web"]}}
+    shown = built.service.environments.change(ADMIN, "shop", change, NOWHERE)
+    wanted = {"hours": ["08:00-20:00"], "save": ["web"]}
+    assert shown.schedule == json.loads(shown.definition)["schedule"] == wanted
+    (task,) = switched(built)
+    assert "nothing to do" in built.store.task(task.uuid).log
+    until(built, "2026-05-01T20:00:05Z")
+    switched(built)
+    assert sorted(stored(built)) == ["web[0]", "web[1]"]
+    for wrong in ({"save": ["no"]}, {"save": ["db", "db"]}):
+        with pytest.raises(Invalid) as caught:
+            built.service.environments.change(
+                ADMIN, "shop", {"schedule": wrong}, NOWHERE
+            )
+        assert caught.value.details[0]["field"].startswith("schedule.save")
+
+
+def test_a_definition_without_a_schedule_gets_none(built):
+    shop.apply(built)
+    change = {"schedule": WORK}
+    shown = built.service.environments.change(ADMIN, "shop", change, NOWHERE)
+    assert "schedule" not in json.loads(shown.definition)
+
+
+def test_without_a_definition_nothing_can_be_saved(built):
+    built.environment("plain")
+    change = {"schedule": {**WORK, "save": ["db"]}}
+    with pytest.raises(Invalid, match="has no definition"):
+        built.service.environments.change(ADMIN, "plain", change, NOWHERE)
+
+
+def test_what_its_hours_say_is_shown(built):
+    at_work(built)
+    found = environment(built).hours
+    assert found.is_open and found.until == times.parse_time("2026-05-01T18:00:00Z")
+    assert not found.task
+    task = evening(built)
+    found = environment(built).hours
+    assert not found.is_open
+    assert found.until == times.parse_time("2026-05-04T08:00:00Z")
+    assert found.task == task.uuid
+    built.environment("plain")
+    plain = built.service.environments.show(ADMIN, "plain", NOWHERE)
+    assert plain.hours is None
