@@ -282,6 +282,17 @@ class Environments(Collection):
         """What the outputs of an environment's definition are now."""
         return self._client.request("GET", self._one(name, "outputs"), query=query)
 
+    def usage(
+        self, name: str, begin: str | None = None, end: str | None = None, **query: Any
+    ) -> JSON:
+        """What an environment has used, and what its working hours have saved.
+
+        :param begin: of the period, in RFC 3339; its own begin if left out.
+        :param end: of the period; the present if left out.
+        """
+        query |= {"from": begin, "to": end}
+        return self._client.request("GET", self._one(name, "usage"), query=query)
+
 
 class Images(Collection):
     """Images."""

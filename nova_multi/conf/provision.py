@@ -180,6 +180,25 @@ Seconds after which a guest ends a provisioner's script, and counts as failed if
 does not, however much it reports. A provisioner may have a shorter limit of its own.
 """,
     ),
+    cfg.IntOpt(
+        "hours_look",
+        default=15,
+        min=1,
+        max=3600,
+        help="""
+Seconds between a worker's looks for environments whose working hours have begun or
+ended. Any number of workers may look: one of them acts.
+""",
+    ),
+    cfg.IntOpt(
+        "hours_retry",
+        default=600,
+        min=1,
+        help="""
+Seconds after which a begin or an end of working hours is tried again whose task has
+failed. The pause is doubled with each further failure, up to sixteen times as long.
+""",
+    ),
     cfg.BoolOpt(
         "sweep_flavors",
         default=True,
@@ -195,6 +214,15 @@ another service of this kind works on the same cloud, turn it off.
         min=0,
         help="""
 Days for which finished tasks are kept, with their histories and logs; 0 for ever.
+""",
+    ),
+    cfg.IntOpt(
+        "usage_retention",
+        default=730,
+        min=0,
+        help="""
+Days for which it is kept from when to when servers lived that are gone, for reports of
+usage; 0 for ever.
 """,
     ),
     cfg.IntOpt(

@@ -11,11 +11,12 @@ from __future__ import annotations
 import dataclasses
 import enum
 from collections.abc import Iterator, Mapping
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from nova_multi.domain.driver import Driver
 from nova_multi.domain.host import HostType
 from nova_multi.domain.publish import Publish
+from nova_multi.domain.schedule import Schedule
 
 
 class InputType(enum.StrEnum):
@@ -215,14 +216,14 @@ class Definition:
 
     :ivar partition: empty for the one that the environment is in.
     :ivar users: logins, if the file says them; None leaves them as they are.
-    :ivar schedule: as it stands in the file; empty for always.
+    :ivar schedule: when it stands, if the file says it; None leaves it as it is.
     """
 
     name: str
     partition: str = ""
     description: str = ""
     users: tuple[str, ...] | None = None
-    schedule: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    schedule: Schedule | None = None
     inputs: Mapping[str, Input] = dataclasses.field(default_factory=dict)
     networks: Mapping[str, NetworkDefinition] = dataclasses.field(default_factory=dict)
     images: Mapping[str, ImageDefinition] = dataclasses.field(default_factory=dict)

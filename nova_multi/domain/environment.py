@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nova_multi.domain.partition import Limits
+from nova_multi.domain.schedule import Now
 
 
 class EnvironmentState(enum.StrEnum):
@@ -30,6 +31,7 @@ class Environment:
     :ivar users: logins of who may use it.
     :ivar groups: names of the groups that count for permissions.
     :ivar schedule: when it stands, as the definition says it; empty for always.
+    :ivar hours: what that says now; None for always, and in lists.
     :ivar definition: what it was applied from.
     :ivar network_id: its own network.
     :ivar publish_address: where its published ports are; empty while there are none.
@@ -42,6 +44,7 @@ class Environment:
     users: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     schedule: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    hours: Now | None = None
     definition: str = ""
     state: EnvironmentState = EnvironmentState.CREATING
     limits: Limits = Limits()

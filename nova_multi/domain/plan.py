@@ -5,6 +5,7 @@ definition says."""
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import enum
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -17,6 +18,7 @@ from nova_multi.domain.instance import Size
 from nova_multi.domain.names import Kind
 from nova_multi.domain.provisioner import Provisioner, Ways
 from nova_multi.domain.publish import Publish
+from nova_multi.domain.schedule import Schedule
 
 # -- what there is
 
@@ -102,6 +104,7 @@ class PresentEnvironment:
     """An environment, as it is now.
 
     :ivar made: whether an apply has made it.
+    :ivar schedule: when it stands.
     """
 
     name: str
@@ -110,6 +113,25 @@ class PresentEnvironment:
     users: tuple[str, ...] = ()
     publish_address: str = ""
     made: bool = False
+    schedule: Schedule = Schedule()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class SavedDisk:
+    """A disk that was kept when the environment was closed.
+
+    :ivar part: of the definition.
+    :ivar index: which of that part's.
+    :ivar at: when it was saved.
+    :ivar image: as the definition called what the instance was made from first.
+    """
+
+    part: str
+    index: int
+    at: datetime.datetime
+    image: str = ""
+    driver: Driver | None = None
+    disk_gb: int = 0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -118,11 +140,13 @@ class Present:
 
     :ivar environment: None if there is none yet.
     :ivar instances: all in it, also those that no definition has made.
+    :ivar saved: disks from which instances are made instead of from images.
     """
 
     environment: PresentEnvironment | None = None
     instances: tuple[PresentInstance, ...] = ()
     networks: tuple[PresentNetwork, ...] = ()
+    saved: tuple[SavedDisk, ...] = ()
 
 
 # -- what is known of what a definition names

@@ -112,6 +112,7 @@ class TaskType(enum.StrEnum):
     DELETE_ENVIRONMENT = "delete_environment"
     APPLY_ENVIRONMENT = "apply_environment"
     DESTROY_ENVIRONMENT = "destroy_environment"
+    CLOSE_ENVIRONMENT = "close_environment"
     CREATE_IMAGE = "create_image"
     UPDATE_IMAGE = "update_image"
     DELETE_IMAGE = "delete_image"
@@ -141,7 +142,7 @@ class TaskType(enum.StrEnum):
         """Where a task of this type ends, unless something is provisioned, too."""
         if self.verb in ("create", "clone"):
             return TaskStatus.CREATED
-        if self.verb in ("delete", "destroy"):
+        if self.verb in ("delete", "destroy", "close"):
             return TaskStatus.DELETED
         return TaskStatus.DONE
 

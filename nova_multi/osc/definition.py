@@ -13,6 +13,7 @@ from typing import Any
 from nova_multi import spec
 from nova_multi.client import errors
 from nova_multi.domain.errors import Invalid
+from nova_multi.osc.options import content as content_of
 from nova_multi.osc.options import pair
 from nova_multi.spec import yamltree
 from nova_multi.spec.tree import Report
@@ -26,6 +27,26 @@ _WORDS = {
 }
 #: Ends of names that files of environments have.
 _SUFFIXES = (".yaml", ".yml", ".json")
+
+
+def schedule(text: str) -> dict[str, Any]:
+    """A schedule of the command line, as the service takes it.
+
+    :param text: YAML in braces, or the path of a file with a schedule in it.
+    :raises argparse.ArgumentTypeError: it can't be read, or is none; with each place.
+    """
+    where = "" if text.lstrip().startswith("{") else f"{text}:"
+    content = text if not where else content_of(text)
+    try:
+        return spec.dump_schedule(spec.load_schedule_text(content))
+    except Invalid as error:
+        lines = [
+            f"{where}{each['line']}:{each['column']}: {each['message']}"
+            if each.get("line")
+            else each["message"]
+            for each in error.details or (error.as_detail(),)
+        ]
+        raise argparse.ArgumentTypeError("\n".join(lines)) from error
 
 
 class BadFile(errors.ClientError):

@@ -169,6 +169,8 @@ def environment_differences(
         found.append(
             Difference("users", before or "none", after or "none", in_place=True)
         )
+    if definition.schedule is not None and definition.schedule != there.schedule:
+        found.append(Difference("schedule", in_place=True))
     return tuple(found)
 
 

@@ -20,7 +20,7 @@ NAME = "definition"
 #: Key of an environment's record: UUIDs of the tasks that apply or destroy, in turn.
 QUEUE = "applying"
 
-_DEFINITION, _ADDRESS = "definition", "had_address"
+_DEFINITION, _ADDRESS, _BY = "definition", "had_address", "by"
 
 
 def find(store: Store, environment: str) -> Record | None:
@@ -32,13 +32,27 @@ def find(store: Store, environment: str) -> Record | None:
     return found[0] if found else None
 
 
-def data(definition: Mapping[str, Any], had_address: bool) -> dict[str, Any]:
+def data(
+    definition: Mapping[str, Any], had_address: bool, by: Mapping[str, Any]
+) -> dict[str, Any]:
     """Data of such a record.
 
     :param definition: as :func:`nova_multi.spec.dump` gives it; no secrets.
     :param had_address: whether the environment had a publishing address before.
+    :param by: who has given it: ``user_id``, ``project_id``, ``admin``.
     """
-    return {_DEFINITION: dict(definition), _ADDRESS: had_address}
+    return {_DEFINITION: dict(definition), _ADDRESS: had_address, _BY: dict(by)}
+
+
+def changed(record: Record, definition: Mapping[str, Any]) -> dict[str, Any]:
+    """Data of a record that keeps a definition, with another one in its place."""
+    return {**record.data, _DEFINITION: dict(definition)}
+
+
+def given_by(record: Record) -> Mapping[str, Any]:
+    """Who has given the definition in a record; nothing if that wasn't kept."""
+    found: Mapping[str, Any] = record.data.get(_BY, {})
+    return found
 
 
 def of(record: Record) -> Mapping[str, Any]:

@@ -32,10 +32,18 @@ def tidy(tools: Tools) -> None:
     """Sweep away what nobody needs any more.
 
     That is contents of files that no record names, what guests were to fetch whose
-    tasks have ended, tasks that ended long ago, and flavors that were made for sizes
-    that no instance has any more. What fails does not keep the rest from being done.
+    tasks have ended, tasks and lifetimes that ended long ago, and flavors that were
+    made for sizes that no instance has any more. What fails does not keep the rest from
+    being done.
     """
-    for sweep in (_sweep_files, deliveries.sweep, _purge_tasks, _sweep_flavors):
+    sweeps = (
+        _sweep_files,
+        deliveries.sweep,
+        _purge_tasks,
+        _purge_lives,
+        _sweep_flavors,
+    )
+    for sweep in sweeps:
         try:
             sweep(tools)
         except Exception:
@@ -53,6 +61,19 @@ def _purge_tasks(tools: Tools) -> None:
         total += done
     if total:
         LOG.info("%d tasks that ended before %s were forgotten", total, before)
+
+
+def _purge_lives(tools: Tools) -> None:
+    retention = tools.settings.usage_retention
+    if not retention:
+        return
+    before = tools.clock() - datetime.timedelta(seconds=retention)
+    total = done = tools.store.lifetimes.purge(before, _AT_ONCE)
+    while done == _AT_ONCE:
+        done = tools.store.lifetimes.purge(before, _AT_ONCE)
+        total += done
+    if total:
+        LOG.info("%d lifetimes that ended before %s were forgotten", total, before)
 
 
 def _sweep_files(tools: Tools) -> None:

@@ -21,6 +21,7 @@ from nova_multi.domain.plan import (
     Present,
     PresentEnvironment,
     PresentInstance,
+    SavedDisk,
 )
 from nova_multi.domain.publish import Place
 from nova_multi.provision import comparing, ordering, refusals, wiring
@@ -52,10 +53,14 @@ def plan(definition: Definition, present: Present, facts: Facts) -> Plan:
     return _Planner(definition, present, facts).plan()
 
 
-def plan_destroy(environment: str, partition: str, present: Present) -> Plan:
+def plan_destroy(
+    environment: str, partition: str, present: Present, *, stays: bool = False
+) -> Plan:
     """What has to be done so that nothing is left of what a definition has made.
 
     The environment goes, too, if an apply has made it and nobody uses it otherwise.
+
+    :param stays: it does not.
     """
     own = [each for each in present.instances if each.part]
     steps = [_deletion(each) for each in own]
@@ -69,7 +74,7 @@ def plan_destroy(environment: str, partition: str, present: Present) -> Plan:
             delete_group(each.part) for each in own if network.name in each.networks
         }
     there = present.environment
-    if there and there.made and not foreign:
+    if there and there.made and not foreign and not stays:
         step = PlanStep(Action.DELETE, Kind.ENVIRONMENT, there.name, ENVIRONMENT)
         needs[ENVIRONMENT] = {each.group for each in steps}
         steps.append(step)
@@ -95,6 +100,7 @@ class _Planner:
         self._after: dict[str, list[PresentInstance]] = {}
         self._standing = Standing(_environment(definition, present), self._after)
         self._cleared: list[PresentInstance] = []
+        self._saved = _saved(definition, present)
         self._steps: list[PlanStep] = []
         self._needed: set[str] = set()
         self._unchanged = 0
@@ -140,6 +146,7 @@ class _Planner:
         new = PresentInstance("", name, recipe.part, index, published=fixed)
         if there is None:
             self._need(recipe)
+            self._check_saved(recipe, new)
             self._step(Action.CREATE, recipe, new)
             return new
         found = comparing.differences(recipe, name, there, self._standing)
@@ -150,6 +157,7 @@ class _Planner:
             return there
         if not all(each.in_place for each in found):
             self._need(recipe)
+            self._check_saved(recipe, new)
             if self._wiring.cleared.keys() & set(there.networks):
                 # What it is on has to be free of it before it is made again.
                 self._cleared.append(there)
@@ -170,6 +178,27 @@ class _Planner:
         problem = recipe.problem or room_problem(recipe, self._room, self._ways)
         if problem:
             self._wrong.append(problem)
+
+    def _check_saved(self, recipe: Recipe, new: PresentInstance) -> None:
+        """See that an instance can be made from the disk that was kept of it."""
+        disk = self._saved.get((new.part, new.index))
+        if disk is None or recipe.driver is None or recipe.size is None:
+            return
+        at = f"{disk.at:%Y-%m-%d %H:%M} UTC"
+        why = ""
+        if disk.driver and disk.driver != recipe.driver:
+            why = f"on {disk.driver}, and it is to be on {recipe.driver}"
+        elif disk.image != recipe.image:
+            why = f"from image {disk.image}, and it is to have {recipe.image}"
+        elif disk.disk_gb > recipe.size.disk_gb:
+            why = f"with {disk.disk_gb} GB, and it is to have {recipe.size.disk_gb}"
+        if why:
+            told = (
+                f"{new.name}: its disk was saved at {at} {why}; out of schedule.save,"
+                " it is made without that disk"
+            )
+            where = f"instances.{recipe.part}"
+            self._wrong.append(Conflict(told, field=where, code="saved_disk"))
 
     def _step(
         self,
@@ -311,6 +340,18 @@ class _Planner:
         release = make_group(holder.part) if stays else delete_group(holder.part)
         if release != make_group(part):
             needs.setdefault(make_group(part), set()).add(release)
+
+
+def _saved(
+    definition: Definition, present: Present
+) -> Mapping[tuple[str, int], SavedDisk]:
+    """Disks from which instances are made, by part and number."""
+    there = present.environment
+    schedule = definition.schedule or (there.schedule if there else None)
+    parts = schedule.save if schedule else ()
+    return {
+        (each.part, each.index): each for each in present.saved if each.part in parts
+    }
 
 
 def _environment(definition: Definition, present: Present) -> PresentEnvironment | None:

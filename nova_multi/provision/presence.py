@@ -23,7 +23,7 @@ from nova_multi.domain.plan import (
     PresentNetwork,
 )
 from nova_multi.domain.publish import Publish
-from nova_multi.provision import publishing
+from nova_multi.provision import hours, publishing, saved
 from nova_multi.provision.store import Record
 from nova_multi.provision.tools import Tools
 
@@ -68,6 +68,7 @@ def read(tools: Tools, environment: Record | None) -> Present:
         described,
         tuple(instances),
         tuple(_networks(tools, environment, networks)),
+        saved.disks(tools.store, environment.uuid),
     )
 
 
@@ -144,6 +145,7 @@ def describe(tools: Tools, environment: Record) -> PresentEnvironment:
         users=tuple(data.get("users", ())),
         publish_address=address.data.get("address", "") if address else "",
         made=bool(data.get(MADE)),
+        schedule=hours.schedule_of(environment),
     )
 
 

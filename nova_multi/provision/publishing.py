@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 
 from nova_multi.cloud import marks
 from nova_multi.cloud.publish import PortTaken
-from nova_multi.cloud.values import Forwarding
+from nova_multi.cloud.values import Forwarding, Port
 from nova_multi.domain.errors import Conflict, NameTaken, NotFound
 from nova_multi.domain.names import Kind
 from nova_multi.domain.publish import Place, Publish
@@ -140,20 +140,27 @@ def release_idle(work: Work, environment: Record) -> None:
         tools.store.add_record(record)
 
 
-def publish(work: Work, port_id: str, wanted: Iterable[Publish]) -> list[Publish]:
+def publish(
+    work: Work,
+    port_id: str,
+    wanted: Iterable[Publish],
+    wishes: Iterable[Publish] = (),
+) -> list[Publish]:
     """Publish ports of a guest's port.
 
+    :param wishes: outside ports for those that may have any, as far as they are free.
     :returns: the same with their outside numbers.
     :raises Conflict: one is taken, and by whom.
     """
     cloud, environment = work.project(), work.payload["environment"]
     address_id = ensure_address(work)
     port = cloud.networks.port(port_id)
+    wished = {(each.inside, each.protocol): each for each in wishes}
     done = []
     for each in wanted:
         try:
-            forwarding = cloud.publishing.publish(
-                address_id, each, port, work.mark, work.tools.settings.ports
+            forwarding = _forward(
+                work, address_id, each, port, wished.get((each.inside, each.protocol))
             )
         except PortTaken as error:
             raise Conflict(
@@ -165,6 +172,31 @@ def publish(work: Work, port_id: str, wanted: Iterable[Publish]) -> list[Publish
         cloud.publishing.open(port_id, each, work.mark, environment)
         done.append(Publish(forwarding.outside, each.inside, each.protocol))
     return done
+
+
+def _forward(
+    work: Work, address_id: str, wanted: Publish, port: Port, wish: Publish | None
+) -> Forwarding:
+    """Forward a port; one that may have any outside port has the wished one if it can.
+
+    :raises PortTaken: it may not have any, and its own is taken.
+    """
+    publishing = work.project().publishing
+    free = work.tools.settings.ports
+    if wish is not None and wanted.outside is None:
+        # Also one that is published already, at another port than the wished one.
+        own = [
+            each
+            for each in publishing.forwardings(address_id)
+            if each.port_id == port.id and _among(each, [wanted])
+        ]
+        if own:
+            return own[0]
+        try:
+            return publishing.publish(address_id, wish, port, work.mark, free)
+        except PortTaken:
+            work.log(f"outside port {wish.outside} is taken: it gets another one")
+    return publishing.publish(address_id, wanted, port, work.mark, free)
 
 
 def _holder(tools: Tools, error: PortTaken) -> str:

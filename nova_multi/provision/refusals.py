@@ -30,7 +30,7 @@ def check(definition: Definition, facts: Facts) -> None:
 
 
 def _to_come(definition: Definition, facts: Facts) -> Iterator[Unsupported]:
-    for section in ("schedule", "images"):
+    for section in ("images",):
         if getattr(definition, section):
             yield Unsupported(
                 f"section {section} of a definition is not there yet", field=section

@@ -29,6 +29,7 @@ from nova_multi.domain.partition import Partition
 from nova_multi.domain.plan import Plan
 from nova_multi.domain.provisioner import Provisioner
 from nova_multi.domain.task import Task
+from nova_multi.domain.usage import Usage
 from nova_multi.domain.user import Group, User
 
 T_co = TypeVar("T_co", covariant=True)
@@ -269,8 +270,19 @@ class Environments(Collection[Environment], Protocol):
     def outputs(self, caller: Caller, name: str, scope: Scope) -> Fields:
         """What the definition's outputs are now; None for what is not known."""
 
-    def usage(self, caller: Caller, name: str, scope: Scope) -> Fields:
-        """What the environment has used, as JSON data."""
+    def usage(
+        self,
+        caller: Caller,
+        name: str,
+        scope: Scope,
+        begin: datetime.datetime | None = None,
+        end: datetime.datetime | None = None,
+    ) -> Usage:
+        """What the environment has used, and what its working hours have saved.
+
+        :param begin: of the period; None for the environment's own begin.
+        :param end: of the period; None for the present.
+        """
 
 
 class Images(Collection[Image], Protocol):

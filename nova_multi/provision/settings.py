@@ -36,7 +36,12 @@ class Settings:
     :ivar build_timeout: of a server, until it is ACTIVE.
     :ivar report_timeout: without a sign of the guest's provisioner.
     :ivar script_timeout: of a guest's provisioner, however much it says.
+    :ivar hours_look: between looks at the working hours of environments.
+    :ivar hours_retry: until what their begin or end asks for is tried again, once it
+        has failed; twice as long after each further failure.
     :ivar task_retention: for which finished tasks are kept; 0 for ever.
+    :ivar usage_retention: for which the lifetimes of servers are kept, for reports of
+        usage; 0 for ever.
     :ivar sweep_flavors: whether those of sizes that no instance has are deleted.
     :ivar endpoints: URLs of the service itself, whose files images may come from.
     :ivar private_hosts: names or addresses of private hosts that images may come from.
@@ -74,7 +79,10 @@ class Settings:
     build_timeout: float = 1800.0
     report_timeout: float = 1800.0
     script_timeout: float = 14400.0
+    hours_look: float = 15.0
+    hours_retry: float = 600.0
     task_retention: float = 90 * 86400.0
+    usage_retention: float = 730 * 86400.0
     sweep_flavors: bool = True
     endpoints: tuple[str, ...] = ()
     private_hosts: frozenset[str] = frozenset()

@@ -17,7 +17,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from nova_multi.domain.task import TaskStatus
 from nova_multi.exception import NovaMultiError
-from nova_multi.provision import housekeeping
+from nova_multi.provision import housekeeping, lives
+from nova_multi.provision.nouns.switching import Switching
 from nova_multi.provision.runner import Runner, Stopping
 from nova_multi.provision.steps import Work
 from nova_multi.provision.store import ClaimedTask, Fenced
@@ -25,6 +26,8 @@ from nova_multi.provision.tools import Tools
 
 LOG = logging.getLogger(__name__)
 
+#: Seconds between looks for servers that others have deleted.
+_LIVES = 300.0
 #: Claims of a task after which an error that is no step's ends it.
 MAX_CLAIMS = 10
 
@@ -42,6 +45,32 @@ class _Held:
     renewed: float
     due: float | None = None
     woken: bool = False
+
+
+@dataclasses.dataclass(slots=True)
+class _Rounds:
+    """What is done now and then, in a thread of its own: leases are renewed meanwhile.
+
+    :ivar interval: seconds from begin to begin; one that takes longer is not doubled.
+    :ivar due: when it begins next, by the monotonic clock.
+    """
+
+    interval: float
+    do: Callable[[], None]
+    due: float = 0.0
+    thread: threading.Thread | None = None
+
+    def begin(self) -> None:
+        """Do it, unless the last round still goes on."""
+        if self.thread is None or not self.thread.is_alive():
+            self.thread = threading.Thread(target=self._run, daemon=True)
+            self.thread.start()
+
+    def _run(self) -> None:
+        try:
+            self.do()
+        except Exception:
+            LOG.exception("a round of this worker")
 
 
 class Worker:
@@ -73,9 +102,15 @@ class Worker:
         self._changed = threading.Condition()
         self._running = 0
         self._claim_at = 0.0
-        self._tidy_at = monotonic() + housekeeping.INTERVAL
+        rounds = (
+            _Rounds(housekeeping.INTERVAL, lambda: housekeeping.tidy(tools)),
+            _Rounds(tools.settings.hours_look, lambda: Switching(tools).look()),
+            _Rounds(_LIVES, lambda: lives.look(tools)),
+        )
+        self._rounds = rounds
+        for each in rounds:
+            each.due = monotonic() + each.interval
         self._stopping = False
-        self._tidying: threading.Thread | None = None
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="task")
 
     # -- from anywhere
@@ -130,7 +165,7 @@ class Worker:
         self._resume()
         self._claim()
         self._renew()
-        self._tidy()
+        self._begin_rounds()
         return True
 
     def _pause(self) -> float:
@@ -143,7 +178,8 @@ class Worker:
             held.renewed + self._tools.settings.lease / 3
             for held in self._held.values()
         ]
-        return min(times, default=self._now() + self._look) - self._now()
+        times += [each.due for each in self._rounds]
+        return min(times) - self._now()
 
     def _resume(self) -> None:
         with self._changed:
@@ -238,17 +274,14 @@ class Worker:
     def _count(self) -> None:
         self._tools.memory["parked"] = len(self._held)
 
-    def _tidy(self) -> None:
+    def _begin_rounds(self) -> None:
         with self._changed:
-            if self._now() < self._tidy_at:
-                return
-            self._tidy_at = self._now() + housekeeping.INTERVAL
-        if self._tidying is None or not self._tidying.is_alive():
-            # Leases are to be renewed meanwhile.
-            self._tidying = threading.Thread(
-                target=housekeeping.tidy, args=(self._tools,), daemon=True
-            )
-            self._tidying.start()
+            now = self._now()
+            due = [each for each in self._rounds if each.due <= now]
+            for each in due:
+                each.due = now + each.interval
+        for each in due:
+            each.begin()
 
     # -- leases
 

@@ -7,6 +7,7 @@ No network, and no file but those that the caller's ``read_file`` opens.
 from nova_multi.spec.context import ReadFile
 from nova_multi.spec.dump import dump
 from nova_multi.spec.files import folder_reader
+from nova_multi.spec.hours import dump_schedule, load_schedule, load_schedule_text
 from nova_multi.spec.loader import input_values, load_dict, load_text
 from nova_multi.spec.places import place_of
 from nova_multi.spec.plain import plain
@@ -16,9 +17,12 @@ __all__ = [
     "Problem",
     "ReadFile",
     "dump",
+    "dump_schedule",
     "folder_reader",
     "input_values",
     "load_dict",
+    "load_schedule",
+    "load_schedule_text",
     "load_text",
     "plain",
     "place_of",

@@ -14,8 +14,10 @@ from nova_multi.domain.definition import (
     Root,
 )
 from nova_multi.domain.publish import Place as Taken
+from nova_multi.domain.schedule import Schedule
 from nova_multi.spec import order
 from nova_multi.spec.context import Context, Use
+from nova_multi.spec.problems import shown
 from nova_multi.spec.tree import Spot
 
 #: Of one environment, all counts together.
@@ -41,9 +43,22 @@ def check(ctx: Context, root: Spot, found: Mapping[str, Any]) -> None:
             told = f"{name} is what the environment's own network is called"
             ctx.add(root.at("networks").at(name), told)
     known = _names(root, "instances")
+    schedule: Schedule | None = found.get("schedule")
+    if schedule and schedule.save:
+        _check_saved(ctx, root.at("schedule").at("save"), schedule, known)
     for use in ctx.uses:
         _check_use(ctx, use, known, instances)
     order.check(ctx, root, found, known, _names(root, "provisioners"))
+
+
+def _check_saved(
+    ctx: Context, spot: Spot, schedule: Schedule, known: Collection[str]
+) -> None:
+    for item in spot.items():
+        if item.value in schedule.save and item.value not in known:
+            hint = ctx.report.suggest(item.value, known)
+            told = f"there is no instance {shown(item.value)} in the file{hint}"
+            ctx.add(item, told, "not_found")
 
 
 def _names(root: Spot, section: str) -> Collection[str]:

@@ -14,18 +14,17 @@ from nova_multi.domain.errors import Invalid
 from nova_multi.domain.image import ImageType
 from nova_multi.domain.names import Kind as Noun
 from nova_multi.domain.ranges import span_problem
-from nova_multi.spec import kinds, templates
+from nova_multi.spec import hours, kinds, templates
 from nova_multi.spec.context import Context, Wrong
 from nova_multi.spec.inputs import INPUTS
 from nova_multi.spec.kinds import Kind
 from nova_multi.spec.machines import INSTANCES, PROVISIONERS
 from nova_multi.spec.problems import shown
 from nova_multi.spec.table import Field, Table, mapping, section
-from nova_multi.spec.tree import BAD, Node, Spot
+from nova_multi.spec.tree import Node, Spot
 
 _NETWORK_NAME = r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?"
 _IMAGE_NAME = r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,253}[A-Za-z0-9])?"
-_MAX_SCHEDULE = 20
 
 NETWORK = Table(
     "a network",
@@ -128,22 +127,6 @@ def _check_output_name(name: str) -> None:
         )
 
 
-def _schedule(ctx: Context, spot: Spot) -> dict[str, Any]:
-    """As it stands: what it means is the scheduler's to say."""
-    if len(mapping(spot)) > _MAX_SCHEDULE:
-        raise Wrong(f"has over {_MAX_SCHEDULE} fields")
-    return _plain(spot.node) or {}
-
-
-def _plain(node: Node) -> Any:
-    """Plain data; recursive, as the depth has a limit."""
-    if isinstance(node.value, dict):
-        return {key: _plain(entry.node) for key, entry in node.value.items()}
-    if isinstance(node.value, list):
-        return [_plain(each) for each in node.value]
-    return None if node.value is BAD else node.value
-
-
 def _name(noun: Noun) -> Kind:
     """The name of the file itself; it is never put together."""
 
@@ -186,11 +169,8 @@ FILE = Table(
         ),
         Field(
             "schedule",
-            Kind(
-                _schedule,
-                {"type": ["object", "null"], "maxProperties": _MAX_SCHEDULE},
-            ),
-            "When it stands; always if left out.",
+            hours.FIELD,
+            "When it stands; as it is if left out, and {} is always.",
         ),
         Field(
             "networks",

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +16,7 @@ from nova_multi.domain.definition import (
     Template,
 )
 from nova_multi.spec import templates
+from nova_multi.spec.hours import dump_schedule
 
 
 def dump(definition: Definition) -> dict[str, Any]:
@@ -28,8 +28,9 @@ def dump(definition: Definition) -> dict[str, Any]:
     found |= _given(partition=definition.partition, description=definition.description)
     if definition.users is not None:
         found["users"] = list(definition.users)
+    if definition.schedule is not None:
+        found["schedule"] = dump_schedule(definition.schedule)
     return found | _given(
-        schedule=copy.deepcopy(dict(definition.schedule)),
         inputs={name: _input(each) for name, each in definition.inputs.items()},
         networks={name: _network(each) for name, each in definition.networks.items()},
         images={name: _image(each) for name, each in definition.images.items()},

@@ -280,7 +280,7 @@ def test_what_is_to_come_is_told() -> None:
         "/instances/copy_files",
         "/packages",
         "/properties",
-        *("``usage``", "``schedule``", "``images``"),
+        "``images``",
         *("``recipe``", "``preseed_url``", "``container_resource``", "``key``"),
     ):
         assert words in section, words

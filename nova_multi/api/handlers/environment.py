@@ -14,6 +14,7 @@ from nova_multi.domain.environment import Environment
 from nova_multi.domain.host import Host
 from nova_multi.domain.partition import Partition
 from nova_multi.domain.plan import Plan
+from nova_multi.domain.usage import Usage
 from nova_multi.provision.service import Accepted, Fields
 
 
@@ -59,9 +60,13 @@ def outputs(call: Call) -> Fields:
     return call.service.environments.outputs(call.caller, call.name, call.scope)
 
 
-def usage(call: Call) -> Fields:
+def usage(call: Call) -> Usage:
     """``GET /environments/{name}/usage``."""
-    return call.service.environments.usage(call.caller, call.name, call.scope)
+    query = call.query
+    assert isinstance(query, environment.UsageQuery)
+    return call.service.environments.usage(
+        call.caller, call.name, call.scope, query.begin, query.end
+    )
 
 
 ROUTES = [
@@ -154,7 +159,7 @@ ROUTES = [
         usage,
         "Show what an environment has used",
         "multi:environment:usage",
-        query=InScope,
-        answer=Data,
+        query=environment.UsageQuery,
+        answer=environment.UsageAnswer,
     ),
 ]

@@ -15,6 +15,7 @@ from nova_multi.api.schemas.base import (
     Flag,
     InScope,
     ListQuery,
+    Read,
     Reference,
     Stamp,
     Text,
@@ -27,16 +28,23 @@ from nova_multi.api.schemas.base import (
 )
 from nova_multi.api.schemas.limits import Limits, LimitsAnswer
 from nova_multi.api.schemas.refs import Login
+from nova_multi.domain import times
 from nova_multi.domain.environment import Environment, EnvironmentState
 from nova_multi.domain.names import Kind
 from nova_multi.domain.plan import Action, Difference, Plan, PlanStep
+from nova_multi.domain.schedule import Now
+from nova_multi.domain.usage import Amounts, InstanceUsage, Usage
 
 _Name = Annotated[Any, name_of(Kind.ENVIRONMENT)]
 _Users = Annotated[Any, named("login")]
 _Schedule = Annotated[
     dict[str, Any],
     AfterValidator(check_finite),
-    Field(description="When the environment stands; empty for always.", max_length=20),
+    Field(
+        description="When the environment stands, as a definition's section of that"
+        " name says it: timezone, days, hours, closed, save, unsaved; {} is always.",
+        max_length=20,
+    ),
 ]
 
 
@@ -191,6 +199,18 @@ class PlanAnswer(Answer):
         )
 
 
+class HoursAnswer(Answer):
+    """What an environment's schedule says now."""
+
+    open: bool = Field(description="Whether it is to stand.")
+    until: Time | None = Field(description="When that changes.")
+    task: str | None = Field(description="What last saw to a change.")
+
+    @classmethod
+    def of(cls, value: Now) -> Self:
+        return cls(open=value.is_open, until=value.until, task=value.task or None)
+
+
 class EnvironmentAnswer(Answer):
     """An environment."""
 
@@ -200,6 +220,9 @@ class EnvironmentAnswer(Answer):
     partition: str
     users: list[Login]
     schedule: dict[str, Any]
+    hours: HoursAnswer | None = Field(
+        description="Of one environment with a schedule; null otherwise."
+    )
     definition: str
     state: EnvironmentState
     limits: LimitsAnswer
@@ -216,12 +239,94 @@ class EnvironmentAnswer(Answer):
             partition=value.partition,
             users=[Login(login=login) for login in value.users],
             schedule=dict(value.schedule),
+            hours=HoursAnswer.of(value.hours) if value.hours else None,
             definition=value.definition,
             state=value.state,
             limits=LimitsAnswer.of(value.limits),
             publish_address=value.publish_address,
             created=stamp(value.created),
             modified=value.modified,
+        )
+
+
+_Moment = Annotated[
+    Any, Read(times.parse_time, {"type": "string", "format": "date-time"})
+]
+
+
+class UsageQuery(InScope):
+    """The period of a report."""
+
+    begin: _Moment = Field(
+        UNSET, alias="from", description="The environment's begin if left out."
+    )
+    end: _Moment = Field(UNSET, alias="to", description="The present if left out.")
+
+
+class AmountsAnswer(Answer):
+    """Sizes times hours."""
+
+    instance_hours: float
+    vcpu_hours: float
+    memory_mb_hours: float
+    disk_gb_hours: float
+
+    @classmethod
+    def of(cls, value: Amounts) -> Self:
+        return cls(
+            instance_hours=round(value.instance_hours, 4),
+            vcpu_hours=round(value.cpu_hours, 4),
+            memory_mb_hours=round(value.memory_mb_hours, 2),
+            disk_gb_hours=round(value.disk_gb_hours, 4),
+        )
+
+
+class InstanceUsageAnswer(Answer):
+    """What the instances of one name have used, one after the other."""
+
+    name: str
+    part: str = Field(description="Its name in the definition; empty without one.")
+    driver: str
+    began: Time
+    ended: Time | None = Field(description="Null while it is there.")
+    lives: int = Field(description="How many there were in the period.")
+    used: AmountsAnswer
+    saved: AmountsAnswer
+
+    @classmethod
+    def of(cls, value: InstanceUsage) -> Self:
+        return cls(
+            name=value.name,
+            part=value.part,
+            driver=value.driver,
+            began=value.began,
+            ended=value.ended,
+            lives=value.lives,
+            used=AmountsAnswer.of(value.used),
+            saved=AmountsAnswer.of(value.saved),
+        )
+
+
+class UsageAnswer(Answer):
+    """What an environment has used, and what its working hours have saved."""
+
+    model_config = ConfigDict(frozen=True, serialize_by_alias=True)
+
+    environment: str
+    begin: Time = Field(alias="from")
+    end: Time = Field(alias="to")
+    used: AmountsAnswer
+    saved: AmountsAnswer
+    instances: list[InstanceUsageAnswer]
+
+    @classmethod
+    def of(cls, value: Usage) -> Self:
+        return cls(
+            environment=value.environment,
+            used=AmountsAnswer.of(value.used),
+            saved=AmountsAnswer.of(value.saved),
+            instances=[InstanceUsageAnswer.of(each) for each in value.instances],
+            **{"from": value.begin, "to": value.end},
         )
 
 

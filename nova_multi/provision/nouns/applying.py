@@ -13,9 +13,11 @@ from nova_multi.domain.environment import Environment
 from nova_multi.domain.errors import Conflict, Forbidden, Invalid
 from nova_multi.domain.names import Kind
 from nova_multi.domain.plan import Difference, Plan, PlanStep, PresentInstance
+from nova_multi.domain.schedule import Schedule
 from nova_multi.domain.task import Task, TaskType
 from nova_multi.provision import (
     definitions,
+    hours,
     planner,
     presence,
     secret_inputs,
@@ -29,7 +31,7 @@ from nova_multi.provision.store import Record
 #: Times that a request is looked at again if others were quicker.
 _TRIES = 5
 #: Entries of an environment's record that nobody may have changed since.
-_EXPECTED = (definitions.QUEUE, "deleting", "state")
+EXPECTED = (definitions.QUEUE, "deleting", "state")
 
 
 class Applying(Wanting):
@@ -56,7 +58,11 @@ class Applying(Wanting):
         self._check_not_applied(environment)
         wanted = self._wanted(caller, fields, scope, environment)
         kept = self._kept(caller, environment, wanted)
-        self._store.change_with(environment, _EXPECTED, kept=kept)
+        schedule = wanted.definition.schedule
+        changes = hours.changed(environment, schedule) if schedule else {}
+        self._store.change_with(environment, EXPECTED, merge=changes, kept=kept)
+        if changes:
+            environment = self._store.record(Kind.ENVIRONMENT, environment.uuid)
         self._audit(caller, "update", environment)
         return self._shown(environment)
 
@@ -99,7 +105,22 @@ class Applying(Wanting):
         task = self._task(caller, TaskType.APPLY_ENVIRONMENT, environment)
         payload = self._payload(caller, environment, wanted, fields)
         kept = self._kept(caller, environment, wanted)
-        return self._accept_turn(caller, environment, going_on, task, payload, kept)
+        schedule = wanted.definition.schedule
+        merge = hours.changed(environment, schedule) if schedule else {}
+        merge |= self._seen(environment, schedule)
+        return self._accept_turn(
+            caller, environment, going_on, task, payload, kept, merge=merge
+        )
+
+    def _seen(
+        self, environment: Record | None, schedule: Schedule | None
+    ) -> dict[str, Any]:
+        """Who applies by hand has seen to it, until the next change of its hours."""
+        if schedule is None:
+            schedule = hours.schedule_of(environment) if environment else Schedule()
+        if schedule.is_always:
+            return {hours.MARK: None} if environment else {}
+        return {hours.MARK: hours.wanted(schedule, self._tools.clock()).data()}
 
     def destroy(
         self, caller: Caller, name: str, fields: Fields, scope: Scope
@@ -256,14 +277,19 @@ class Applying(Wanting):
         task: Task,
         payload: Mapping[str, Any],
         kept: Sequence[Record] = (),
+        *,
+        merge: Mapping[str, Any] | None = None,
+        expected: Sequence[str] = EXPECTED,
     ) -> Accepted:
         """Accept a task behind all that go on already.
 
         :param kept: what is stored with it, or not at all.
+        :param merge: further entries for the environment's record.
+        :param expected: entries of it that nobody may have changed.
         :raises Conflict: somebody was quicker (``changed``).
         """
-        queue = {definitions.QUEUE: [*going_on, task.uuid]}
-        self._store.accept_on(environment, queue, _EXPECTED, task, payload, kept=kept)
+        marks = {**(merge or {}), definitions.QUEUE: [*going_on, task.uuid]}
+        self._store.accept_on(environment, marks, expected, task, payload, kept=kept)
         return self._accepted(caller, task, environment)
 
     def _accept_first(self, caller: Caller, wanted: Wanted, fields: Fields) -> Accepted:
@@ -273,6 +299,7 @@ class Applying(Wanting):
             "name": definition.name,
             "description": definition.description,
             "users": definition.users or (),
+            "schedule": spec.dump_schedule(definition.schedule or Schedule()),
         }
         record, made = self._new_environment(caller, described, wanted.partition)
         task = self._task(caller, TaskType.APPLY_ENVIRONMENT, record)
@@ -280,6 +307,7 @@ class Applying(Wanting):
             **record.data,
             presence.MADE: True,
             definitions.QUEUE: [task.uuid],
+            **self._seen(None, definition.schedule),
         }
         record = dataclasses.replace(record, data=data)
         maker = self._task(

@@ -3,23 +3,28 @@
 
 from __future__ import annotations
 
+import dataclasses
+import datetime
 import json
 from collections.abc import Sequence
 from typing import Any
 
+from nova_multi import spec
+from nova_multi.domain import usage
 from nova_multi.domain.environment import Environment, EnvironmentState
-from nova_multi.domain.errors import Conflict, Invalid
+from nova_multi.domain.errors import Conflict, Invalid, NotFound
 from nova_multi.domain.host import Host
 from nova_multi.domain.names import Kind
 from nova_multi.domain.partition import Partition
+from nova_multi.domain.schedule import Now, Schedule
 from nova_multi.domain.task import TaskType
-from nova_multi.provision import contents, definitions, limits, publishing
+from nova_multi.domain.usage import Usage
+from nova_multi.provision import contents, definitions, hours, limits, publishing
 from nova_multi.provision.machines import machines
 from nova_multi.provision.nouns.applying import Applying
 from nova_multi.provision.nouns.base import (
     attributes,
     limited_by_cloud,
-    not_yet,
     page,
 )
 from nova_multi.provision.nouns.partitions import Partitions, partition_value
@@ -78,7 +83,7 @@ class Environments(Applying):
         if "description" in fields:
             changes["description"] = fields["description"] or ""
         if "schedule" in fields:
-            changes["schedule"] = dict(fields["schedule"] or {})
+            changes |= self._schedule(record, hours.read(fields))
         payload: dict[str, Any] = {}
         if "limits" in fields:
             if self._tools.single:
@@ -102,6 +107,32 @@ class Environments(Applying):
             return self._shown(record)
         payload |= {"partition": record.scope, "environment": record.uuid}
         return self._accept(caller, TaskType.UPDATE_ENVIRONMENT, record, payload)
+
+    def _schedule(self, environment: Record, schedule: Schedule) -> dict[str, Any]:
+        """Entries for the record of an environment that is to have a schedule.
+
+        What is kept of its definition says the same from now on.
+
+        :raises Invalid: it names instances that the definition has not.
+        """
+        kept = definitions.find(self._store, environment.uuid)
+        if kept is not None:
+            definition = {
+                **definitions.of(kept),
+                "schedule": spec.dump_schedule(schedule),
+            }
+            spec.load_dict(definition)
+            if "schedule" in definitions.of(kept):
+                self._store.update_record(
+                    kept.kind, kept.uuid, data=definitions.changed(kept, definition)
+                )
+        elif schedule.save:
+            raise Invalid(
+                f"environment {environment.name} has no definition: there is nothing of"
+                " which a disk could be saved",
+                field="schedule.save",
+            )
+        return hours.changed(environment, schedule)
 
     def delete(self, caller: Caller, name: str, scope: Scope) -> Accepted:
         """Delete it if it is empty."""
@@ -136,10 +167,31 @@ class Environments(Applying):
             return Partitions(self._tools).show(caller, record.scope, scope)
         return partition_value(self._store.record(Kind.PARTITION, record.scope), ())
 
-    def usage(self, caller: Caller, name: str, scope: Scope) -> Fields:
-        """To come."""
-        self._find.environment(caller, name, scope)
-        raise not_yet("an environment's usage report")
+    def usage(
+        self,
+        caller: Caller,
+        name: str,
+        scope: Scope,
+        begin: datetime.datetime | None = None,
+        end: datetime.datetime | None = None,
+    ) -> Usage:
+        """What it has used; an administrator is told of one that is gone, too."""
+        now, lifetimes = self._tools.clock(), self._store.lifetimes
+        try:
+            environment = self._find.environment(caller, name, scope)
+        except NotFound:
+            lives = lifetimes.of_name(name) if self._find.is_admin(caller) else []
+            if not lives:
+                raise
+            return usage.report(name, lives, now, begin, end)
+        lives = lifetimes.of_environment(environment.uuid)
+        found = usage.report(environment.name, lives, now, begin, end)
+        hidden = {
+            each.uuid for each in self._find.hidden_instances(caller, environment)
+        }
+        # Their part of the whole stays, as that of an environment's quota does.
+        shown = tuple(each for each in found.instances if each.instance not in hidden)
+        return dataclasses.replace(found, instances=shown)
 
     def _partition_names(self) -> dict[str, str]:
         records = self._store.list_records(Kind.PARTITION)
@@ -148,11 +200,24 @@ class Environments(Applying):
     def _shown(self, record: Record) -> Environment:
         address = publishing.address_record(self._tools, record.uuid)
         definition = definitions.find(self._store, record.uuid)
-        return _value(
+        found = _value(
             record,
             self._partition_names().get(record.scope, ""),
             address.data.get("address", "") if address else "",
             json.dumps(definitions.of(definition)) if definition else "",
+        )
+        return dataclasses.replace(found, hours=self._hours(record))
+
+    def _hours(self, record: Record) -> Now | None:
+        """What its working hours say now."""
+        schedule, last = hours.schedule_of(record), hours.seen(record)
+        if schedule.is_always:
+            return None
+        now = self._tools.clock()
+        return Now(
+            schedule.is_open(now),
+            schedule.next_change(now),
+            last.task if last else "",
         )
 
 

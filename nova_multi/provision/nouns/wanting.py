@@ -20,7 +20,13 @@ from nova_multi.domain.instance import choose_driver
 from nova_multi.domain.names import Kind, check_name
 from nova_multi.domain.partition import Limits
 from nova_multi.domain.plan import Facts, ImageFacts, ImageKey
-from nova_multi.provision import definitions, limits, publishing, secret_inputs
+from nova_multi.provision import (
+    definitions,
+    hours,
+    limits,
+    publishing,
+    secret_inputs,
+)
 from nova_multi.provision.default_images import driver_of
 from nova_multi.provision.nouns.base import limited_by_cloud, shared_by_users
 from nova_multi.provision.nouns.users import Users
@@ -234,7 +240,15 @@ class Wanting(Wishes):
             definitions.NAME,
             caller,
             scope=environment.uuid,
-            data=definitions.data(spec.dump(wanted.definition), had_address),
+            data=definitions.data(
+                spec.dump(wanted.definition),
+                had_address,
+                {
+                    "user_id": caller.user_id,
+                    "project_id": caller.project_id,
+                    "admin": caller.admin,
+                },
+            ),
         )
 
     def _secrets_record(
@@ -283,7 +297,7 @@ class Wanting(Wishes):
             "description": fields.get("description") or "",
             "users": list(users),
             "user_ids": user_ids,
-            "schedule": dict(fields.get("schedule") or {}),
+            hours.SCHEDULE: spec.dump_schedule(hours.read(fields)),
             limits.KEY: limits.written(wanted),
         }
         record = self._new(

@@ -35,6 +35,7 @@ PROCEDURES: Mapping[TaskType, Procedure] = {
     TaskType.DELETE_ENVIRONMENT: environment.delete,
     TaskType.APPLY_ENVIRONMENT: apply.apply,
     TaskType.DESTROY_ENVIRONMENT: apply.destroy,
+    TaskType.CLOSE_ENVIRONMENT: apply.close,
     TaskType.CREATE_IMAGE: image.create,
     TaskType.DELETE_IMAGE: image.delete,
     TaskType.CREATE_NETWORK: network.create,

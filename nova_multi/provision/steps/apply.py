@@ -24,7 +24,7 @@ from nova_multi.provision import (
 )
 from nova_multi.provision.nouns.lookup import Lookup
 from nova_multi.provision.service import Caller
-from nova_multi.provision.steps import subtasks
+from nova_multi.provision.steps import hours, subtasks
 from nova_multi.provision.steps.base import Step, Wait, Work, has_ended
 from nova_multi.provision.steps.scheduling import Schedule
 from nova_multi.provision.store import Record
@@ -47,8 +47,10 @@ def apply(work: Work) -> Sequence[Step]:
     """Make an environment as its definition says."""
     return [
         TURN,
+        hours.TIME,
         Step("plan", "environment", _plan),
         Step("run", "environment", _run),
+        hours.DROP,
     ]
 
 
@@ -57,8 +59,27 @@ def destroy(work: Work) -> Sequence[Step]:
     return [
         TURN,
         Step("plan", "environment", _plan_destroy),
+        # Images are in the project, which may go with the last step of the plan.
+        hours.DROP_ALL,
         Step("run", "environment", _run),
         Step("forget", "definition of environment", _forget),
+    ]
+
+
+def close(work: Work) -> Sequence[Step]:
+    """Delete what definitions have made until its hours begin again.
+
+    What is to be the same then stays: network, publishing address, generated values,
+    and the disks that are saved.
+    """
+    return [
+        TURN,
+        hours.TIME,
+        hours.STOP,
+        hours.SNAPSHOT,
+        hours.SAVED,
+        Step("plan", "environment", _plan_close),
+        Step("run", "environment", _run),
     ]
 
 
@@ -84,13 +105,19 @@ TURN = Step("turn", "environment", _wait_for_turn)
 
 
 def _plan(work: Work) -> None:
+    if work.state.get(hours.LATE):
+        _keep(work, Plan(work.name, ""))
+        return
     record = _environment(work)
     present = presence.read(work.tools, record)
     facts = definitions.facts_of(work.payload["facts"])
     secrets = secret_inputs.read(work.tools.store, work.tools.seal, record.uuid)
     ways = work.tools.settings.ways
     facts = dataclasses.replace(facts, room=secrets.room, ways=ways)
-    found = planner.plan(spec.load_dict(work.payload["definition"]), present, facts)
+    # Its schedule counts since it was accepted, and may have been changed since then.
+    definition = spec.load_dict(work.payload["definition"])
+    definition = dataclasses.replace(definition, schedule=None)
+    found = planner.plan(definition, present, facts)
     _check_rights(work, record, found)
     _keep(work, found)
 
@@ -104,6 +131,17 @@ def _plan_destroy(work: Work) -> None:
     if record:
         _check_rights(work, record, found)
     _keep(work, found)
+
+
+def _plan_close(work: Work) -> None:
+    record = work.find_record(Kind.ENVIRONMENT)
+    if work.state.get(hours.LATE) or record is None:
+        _keep(work, Plan(work.name, ""))
+        return
+    present = presence.read(work.tools, record)
+    found = planner.plan_destroy(record.name, "", present, stays=True)
+    hours.keep_ports(work, record, present)
+    _keep(work, found, "its hours are over")
 
 
 def _check_rights(work: Work, environment: Record, found: Plan) -> None:
@@ -130,16 +168,20 @@ def _environment(work: Work) -> Record:
     return record
 
 
-def _keep(work: Work, found: Plan) -> None:
-    lines = [_line(step) for step in found.steps[:_TOLD]]
+def _keep(work: Work, found: Plan, why: str = "") -> None:
+    """Keep what is to be done.
+
+    :param why: for the log, in place of each step's own reason.
+    """
+    lines = [_line(step, why) for step in found.steps[:_TOLD]]
     if len(found.steps) > _TOLD:
         lines.append(f"and {len(found.steps) - _TOLD} more")
     text = "\n".join(lines) or "nothing to do"
     work.keep(text, plan=[subtasks.written(step) for step in found.steps])
 
 
-def _line(step: PlanStep) -> str:
-    return f"{_SIGNS[step.action]} {step.kind} {step.name} ({step.reason})"
+def _line(step: PlanStep, why: str) -> str:
+    return f"{_SIGNS[step.action]} {step.kind} {step.name} ({why or step.reason})"
 
 
 # -- doing it

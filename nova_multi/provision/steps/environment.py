@@ -388,5 +388,7 @@ def _delete_own_project(work: Work) -> None:
 
 
 def _forget(work: Work) -> None:
-    definitions.forget(work.tools.store, work.payload["record"])
-    work.tools.store.delete_record(Kind.ENVIRONMENT, work.payload["record"])
+    store, uuid = work.tools.store, work.payload["record"]
+    store.lifetimes.want_no_more(uuid, work.tools.clock())
+    definitions.forget(store, uuid)
+    store.delete_record(Kind.ENVIRONMENT, uuid)

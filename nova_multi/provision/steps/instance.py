@@ -17,9 +17,11 @@ from nova_multi.domain.errors import Conflict, DomainError, Forbidden, NotFound
 from nova_multi.domain.names import Kind
 from nova_multi.domain.publish import Publish
 from nova_multi.domain.task import TaskStatus
+from nova_multi.domain.usage import End
 from nova_multi.provision import (
     deliveries,
     guest,
+    lives,
     placing,
     poll,
     publishing,
@@ -145,7 +147,8 @@ def _publish(work: Work) -> None:
     if not wanted:
         return
     port = work.state["ports"][work.payload.get("published_on", 0)]
-    done = publishing.publish(work, port, wanted)
+    wishes = map(Publish.parse, work.payload.get("wished_ports", ()))
+    done = publishing.publish(work, port, wanted, wishes)
     work.tools.store.update_record(
         Kind.INSTANCE,
         work.payload["record"],
@@ -271,6 +274,7 @@ def drop_servers(work: Work) -> None:
         if not gone(work, each):
             _check_patience(work, each)
             raise Wait(_LOOK)
+        lives.end(work.tools, each, End.DELETED)
 
 
 def _check_patience(work: Work, server_id: str) -> None:
@@ -310,6 +314,7 @@ def _active(work: Work) -> None:
         work.tools.store.update_record(
             Kind.INSTANCE, work.payload["record"], merge={"creating": None}
         )
+        lives.begin(work.tools, work.payload["record"], server.id)
         _tell_boot(work, ended=True)
         work.status(TaskStatus.CREATED)
         return

@@ -9,7 +9,8 @@ from nova_multi.domain.errors import Conflict, NotFound
 from nova_multi.domain.names import Kind
 from nova_multi.domain.publish import Publish
 from nova_multi.domain.task import TaskStatus
-from nova_multi.provision import publishing
+from nova_multi.domain.usage import End
+from nova_multi.provision import lives, publishing
 from nova_multi.provision.steps.base import Step, Wait, Work
 from nova_multi.provision.steps.instance import gone
 
@@ -82,7 +83,11 @@ def _server(work: Work) -> None:
 
 def _gone(work: Work) -> None:
     server_id = work.state.get("server_id")
-    if not server_id or gone(work, server_id):
+    if not server_id:
+        return
+    if gone(work, server_id):
+        closed = work.payload.get("closed")
+        lives.end(work.tools, server_id, End.CLOSED if closed else End.DELETED)
         return
     server = _server_now(work, server_id)
     if server == "ERROR" and work.step_age("gone") > work.tools.settings.lease:

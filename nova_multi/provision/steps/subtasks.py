@@ -15,13 +15,14 @@ from nova_multi import spec
 from nova_multi.domain.errors import Conflict, NotFound
 from nova_multi.domain.names import Kind
 from nova_multi.domain.plan import Action, Difference, PlanStep
-from nova_multi.domain.task import TaskStatus
-from nova_multi.provision import definitions, presence, refusals, sharing
+from nova_multi.domain.task import TaskStatus, TaskType
+from nova_multi.provision import definitions, presence, refusals, saved, sharing
 from nova_multi.provision.new_instance import NewInstance
 from nova_multi.provision.recipes import Recipe, recipes
 from nova_multi.provision.references import (
     written as text_of,
 )
+from nova_multi.provision.steps import hours
 from nova_multi.provision.steps.accepting import Acceptor
 from nova_multi.provision.steps.base import Work
 from nova_multi.provision.steps.filling import Filler
@@ -91,6 +92,7 @@ class Maker(Acceptor):
         counts = {part: len(each.names) for part, each in self._recipes.items()}
         self._filler = Filler(work, counts)
         self._shared: set[str] = set()
+        self._closes = work.task.type is TaskType.CLOSE_ENVIRONMENT
 
     # -- what a schedule asks
 
@@ -142,9 +144,12 @@ class Maker(Acceptor):
             raise recipe.problem or Conflict(f"{step.name} can't be made")
         values = self._filler.fill(recipe, environment)
         self._share(recipe, environment)
+        disk = saved.find(self._store, environment, recipe.part, step.index)
+        if disk:
+            work.log(f"{step.name} is made from its disk of {disk.modified:%Y-%m-%d}")
         new = NewInstance(
             environment=environment,
-            image_id=recipe.image_id,
+            image_id=disk.openstack_id if disk else recipe.image_id,
             driver=recipe.driver,
             size=recipe.size,
             provisioner=recipe.provisioner,
@@ -194,6 +199,9 @@ class Maker(Acceptor):
             **({"secret_variables": values.secret} if values.secret else {}),
             **({"timeout": recipe.timeout} if recipe.timeout else {}),
         }
+        if recipe.publish:
+            wishes = hours.ports_as_before(environment, recipe.part, step.index)
+            payload["wished_ports"] = wishes
         task = self._task(step, Action.CREATE, task_uuid, record, goal=new.goal)
         return self._accept_new(record, task, payload)
 
@@ -289,6 +297,8 @@ class Maker(Acceptor):
         payload = {
             **self._work_on(record),
             "environment": record.scope,
+            # It is to be there again when its hours begin.
+            **({"closed": True} if self._closes else {}),
         }
         task = self._task(step, Action.DELETE, task_uuid, record)
         marks = {"deleting": task_uuid}

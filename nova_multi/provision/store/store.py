@@ -16,6 +16,7 @@ from nova_multi.domain.permissions import Permissions
 from nova_multi.domain.task import Task, TaskStatus, TaskType
 from nova_multi.provision.store import leases, records, signatures, tasks
 from nova_multi.provision.store.database import Clock, Database, retried
+from nova_multi.provision.store.lifetimes import Lifetimes
 from nova_multi.provision.store.values import ClaimedTask, Record
 
 #: UUID of a task and the fencing number of its owner's claim.
@@ -37,6 +38,8 @@ class Store:
     def __init__(self, url: str, *, clock: Clock = times.now) -> None:
         self._database = Database(url, clock)
         self._clock = clock
+        #: From when to when servers lived.
+        self.lifetimes = Lifetimes(self._database)
 
     def close(self) -> None:
         """Close the connections."""
@@ -419,12 +422,14 @@ class Store:
         record: Record,
         expected: Iterable[str],
         *,
+        merge: Mapping[str, Any] | None = None,
         kept: Iterable[Record] = (),
         gone: Iterable[Record] = (),
     ) -> None:
-        """Change what belongs to a record: all of it, or nothing.
+        """Change a record, or what belongs to it: all of it, or nothing.
 
-        :param record: as the caller has read it; it stays as it is.
+        :param record: as the caller has read it.
+        :param merge: as for :meth:`update_record`; it stays as it is without.
         :param expected: entries of its data that nobody may have changed since.
         :param kept: stored; those of their kind, scope and name get their data instead.
         :param gone: forgotten, if they are there.
@@ -433,7 +438,13 @@ class Store:
         """
         as_read = {key: record.data.get(key) for key in expected}
         with self._database.write() as connection:
-            records.check(connection, record.kind, record.uuid, as_read)
+            if merge:
+                at = self._clock()
+                records.update(
+                    connection, record.kind, record.uuid, at, {}, merge, as_read
+                )
+            else:
+                records.check(connection, record.kind, record.uuid, as_read)
             for each in kept:
                 records.put(connection, each, self._clock())
             for each in gone:

@@ -133,6 +133,34 @@ records = _table(
     sa.Index(None, "task_uuid"),
 )
 
+# Without keys to anything else: they outlive what they tell of.
+lifetimes = _table(
+    "lifetimes",
+    sa.Column("id", ID, primary_key=True, autoincrement=True),
+    sa.Column("server", UUID, nullable=False),
+    sa.Column("environment", UUID, nullable=False),
+    sa.Column("environment_name", sa.String(255), nullable=False),
+    sa.Column("instance", UUID, nullable=False),
+    sa.Column("name", sa.String(255), nullable=False),
+    sa.Column("part", sa.String(255), nullable=False),
+    sa.Column("number", sa.Integer, nullable=False),
+    sa.Column("driver", sa.String(32), nullable=False),
+    sa.Column("cpus", sa.Integer, nullable=False),
+    sa.Column("memory_mb", sa.BigInteger, nullable=False),
+    sa.Column("disk_gb", sa.BigInteger, nullable=False),
+    sa.Column("began", Time, nullable=False),
+    # NULL while it lives.
+    sa.Column("ended", Time, nullable=True),
+    # Why it has ended; empty while it lives.
+    sa.Column("end", sa.String(16), nullable=False),
+    # When one that was closed was back, or was not to come back any more.
+    sa.Column("resumed", Time, nullable=True),
+    sa.UniqueConstraint("server"),
+    sa.Index(None, "environment", "id"),
+    sa.Index(None, "environment_name", "id"),
+    sa.Index(None, "ended", "id"),
+)
+
 used_signatures = _table(
     "used_signatures",
     sa.Column("digest", sa.String(64), primary_key=True),

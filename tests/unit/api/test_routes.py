@@ -67,7 +67,7 @@ CALLS: list[tuple[str, str, Any, int]] = [
     ("POST", "/environments/dev/apply", None, 202),
     ("POST", "/environments/dev/destroy", None, 202),
     ("GET", "/environments/dev/outputs", None, 200),
-    ("GET", "/environments/dev/usage", None, 501),
+    ("GET", "/environments/dev/usage", None, 200),
     ("GET", "/enviroments", None, 200),
     ("POST", "/enviroments", {"name": "new", "partition": "co"}, 202),
     ("GET", "/enviroments/dev/hosts", None, 200),

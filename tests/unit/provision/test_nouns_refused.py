@@ -326,7 +326,6 @@ def test_what_is_not_there_yet_says_so(stage):
     stage.instance()
     service = stage.service
     asked = [
-        lambda: service.environments.usage(ADMIN, "dev", NOWHERE),
         lambda: service.instances.execute(ADMIN, "id", (), NOWHERE),
         lambda: service.instances.change(ADMIN, "web", {"memory_mb": 4096}, NOWHERE),
         lambda: service.packages.install(ADMIN, ("a",), (), NOWHERE),

@@ -219,7 +219,6 @@ def test_an_instance_has_the_tag_of_its_provisioner(rest):
     ("method", "path", "body"),
     [
         ("POST", "/v1/instances/execute_command", {"command": "id"}),
-        ("GET", "/v1/environments/dev/usage", None),
         ("POST", "/v1/packages/install_packages", {"packages": ["a"]}),
     ],
 )

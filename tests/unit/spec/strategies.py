@@ -106,6 +106,18 @@ IMAGES = st.one_of(
 )
 
 
+def _schedules(instances: list[str]) -> st.SearchStrategy[dict[str, Any]]:
+    optional = {
+        "timezone": st.sampled_from(["UTC", "Europe/Berlin"]),
+        "days": st.sampled_from(["mon-fri", ["sat", "sun-tue"], ["mon", "mon-wed"]]),
+        "hours": st.sampled_from(["08:00-18:00", ["22:00-06:00", "12:00-13:00"]]),
+        "closed": st.sampled_from(["2026-12-24", ["2026-12-24..2027-01-01"]]),
+        "save": st.sampled_from([[], instances[:1]]),
+        "unsaved": st.sampled_from(["keep", "destroy"]),
+    }
+    return st.fixed_dictionaries({}, optional=optional)
+
+
 @st.composite
 def files(draw: st.DrawFn) -> dict[str, Any]:
     """A file without anything wrong, in which things refer to each other."""
@@ -189,6 +201,6 @@ def files(draw: st.DrawFn) -> dict[str, Any]:
         "partition": REFERENCES,
         "description": st.text(CHARACTERS, max_size=100),
         "users": st.lists(REFERENCES, unique=True, max_size=3),
-        "schedule": _mapping(WORDS, st.one_of(SCALARS, st.none(), st.lists(SCALARS))),
+        "schedule": _schedules(list(found)),
     }
     return data | draw(st.fixed_dictionaries({}, optional=more))

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, assume, given, settings
 
 from nova_multi import spec
 from nova_multi.domain.definition import Definition
+from nova_multi.domain.schedule import Schedule
 from nova_multi.spec import schema
 from tests.unit.spec.examples import SHOP, load, shop
 from tests.unit.spec.strategies import files
@@ -77,10 +78,13 @@ def test_a_secret_is_in_nothing_that_is_sent() -> None:
     assert "hunter2" not in json.dumps(spec.dump(definition))
 
 
-def test_what_is_sent_is_not_shared() -> None:
-    definition = load("name: x\nschedule: {a: [1]}")
-    spec.dump(definition)["schedule"]["a"].append(2)
-    assert definition.schedule == {"a": [1]}
+def test_a_schedule_of_always_is_not_none_at_all() -> None:
+    for text in ("name: x\nschedule: {}", "name: x\nschedule:"):
+        definition = load(text)
+        assert definition.schedule == Schedule()
+        assert spec.dump(definition)["schedule"] == {}
+        assert spec.load_dict(spec.dump(definition)) == definition
+    assert "schedule" not in spec.dump(load("name: x"))
 
 
 @USUAL

@@ -251,7 +251,7 @@ def test_ten_thousand_instances_are_read_in_time() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "name: x\nschedule: {a: [" + "1, " * 100_000 + "]}",
+        "name: x\nschedule: {save: [" + "1, " * 100_000 + "]}",
         "name: x\noutputs: {" + "".join(f"o{n}: 1, " for n in range(100_000)) + "}",
         "name: x\nunknown: {" + "".join(f"o{n}: 1, " for n in range(100_000)) + "}",
         "".join(f"o{n}: 1\n" for n in range(100_000)),
@@ -268,7 +268,8 @@ def test_ten_thousand_instances_are_read_in_time() -> None:
         + "${inputs.a}" * 50_000 + "'}}",
         "name: x\ninputs: {a: " + "a" * 90_000 + "}\ninstances:\n"
         + "  i%d: {variables: {V: '${inputs.a}'}}\n" * 9999 % (*range(9999),),
-        "name: x\nschedule: {a: &a " + "a" * 10**6 + ", b: [" + "*a, " * 100_000 + "]}",
+        "name: x\nschedule: {timezone: &a "
+        + "a" * 10**6 + ", save: [" + "*a, " * 100_000 + "]}",
     ],
     ids=[
         "list",
