@@ -47,6 +47,7 @@ def test_disks(write):
         (ISO, "an ISO"),
         (b"x", "no disk"),
     ],
+    ids=image_files.word,
 )
 def test_what_is_no_disk(write, content, why):
     with pytest.raises(ImageRejected, match=why):

@@ -148,6 +148,7 @@ def test_a_docker_archive_is_written_anew(built, tmp_path):
         (ImageType.DOCKER_CONTAINER, image_files.tree("a"), "docker save"),
         (ImageType.DOCKER_CONTAINER, DISK, "docker save"),
     ],
+    ids=image_files.word,
 )
 def test_what_is_not_what_it_says(make_stage, kind, content, why):
     stage = make_stage(max_members=150, max_unpacked=10000).ready()
