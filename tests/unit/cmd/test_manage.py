@@ -23,10 +23,10 @@ def run(tmp_path, capsys):
 
 
 def test_sync_and_version(run):
-    assert run("db", "version") == (0, "no tables (to be applied: 0001)\n", "")
-    assert run("db", "sync") == (0, "database is at 0001: applied 0001\n", "")
-    assert run("db", "sync") == (0, "database is at 0001: nothing to do\n", "")
-    assert run("db", "version") == (0, "0001 (up to date)\n", "")
+    assert run("db", "version") == (0, "no tables (to be applied: 0001, 0002)\n", "")
+    assert run("db", "sync") == (0, "database is at 0002: applied 0001, 0002\n", "")
+    assert run("db", "sync") == (0, "database is at 0002: nothing to do\n", "")
+    assert run("db", "version") == (0, "0002 (up to date)\n", "")
 
 
 def test_no_database_is_configured(run, tmp_path):

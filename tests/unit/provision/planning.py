@@ -137,8 +137,14 @@ def _environment(step, wanted, before):
         return None
     before = before or PresentEnvironment("shop", "co", made=True)
     users = before.users if wanted.users is None else wanted.users
-    description = wanted.description or before.description
-    return dataclasses.replace(before, users=users, description=description)
+    return dataclasses.replace(
+        before,
+        users=users,
+        description=wanted.description or before.description,
+        schedule=wanted.schedule or before.schedule,
+        # It gets one as soon as anything asks for it.
+        publish_address=before.publish_address or "203.0.113.9",
+    )
 
 
 def _published(recipe, before=()):

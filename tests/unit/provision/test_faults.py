@@ -386,6 +386,8 @@ def test_every_type_of_task_is_tested():
         # In test_apply_faults.
         TaskType.APPLY_ENVIRONMENT,
         TaskType.DESTROY_ENVIRONMENT,
+        # In test_hours.
+        TaskType.CLOSE_ENVIRONMENT,
         # In test_networks.
         TaskType.CREATE_NETWORK,
         TaskType.UPDATE_NETWORK,
