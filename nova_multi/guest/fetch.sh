@@ -23,9 +23,10 @@ nm_get() {
     if nm_has curl; then
         curl -s -f -m 30 "http://$nm_host:$nm_port$nm_path"
     elif nm_has wget; then
-        wget -q -T 30 -O - "http://$nm_host:$nm_port$nm_path"
+        # No -T: busybox 1.35, in Debian 12, dies of it.
+        nm_for_a_while wget -q -O - "http://$nm_host:$nm_port$nm_path"
     elif nm_has busybox; then
-        busybox wget -q -O - "http://$nm_host:$nm_port$nm_path"
+        nm_for_a_while busybox wget -q -O - "http://$nm_host:$nm_port$nm_path"
     elif nm_has bash; then
         nm_for_a_while bash -c 'exec 3<> "/dev/tcp/$0/$1" &&
             printf "GET %s HTTP/1.0\r\nHost: %s\r\n\r\n" "$2" "$0" >&3 &&
