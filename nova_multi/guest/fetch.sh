@@ -17,7 +17,7 @@ nm_for_a_while() {
     if nm_has timeout; then timeout 30 "$@"; else "$@"; fi
 }
 
-nm_get() {
+nm_download() {
     no_proxy=$nm_host
     export no_proxy
     if nm_has curl; then
@@ -52,7 +52,7 @@ nm_fetch() {
     nm_tries=0
     while [ "$nm_tries" -lt 110 ]; do
         nm_tries=$((nm_tries + 1))
-        nm_text=$(nm_get 2> /dev/null)
+        nm_text=$(nm_download 2> /dev/null)
         case $nm_text in
         "@nova-multi "*)
             printf '%s\n' "$nm_text"

@@ -2,7 +2,9 @@
 """What runs in guests, run here by /bin/sh, and what is read of it."""
 
 import base64
+import importlib.resources
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -462,3 +464,18 @@ def test_a_builder_is_cloned(tmp_path):
 def test_nonces_differ():
     assert guest.new_nonce() != guest.new_nonce()
     assert nonce_of(guest.user_data("x", {}, NONCE).decode()) == NONCE
+
+
+def test_no_part_has_a_function_of_another_ones_name():
+    """They travel as one script: the second would be in the first one's place."""
+    folder = importlib.resources.files("nova_multi.guest")
+    bodies = {}
+    for path in folder.iterdir():
+        if path.name.endswith(".sh"):
+            found = re.finditer(
+                r"^(\w+)\(\) \{\n(.*?)^\}", path.read_text(), re.M | re.S
+            )
+            for one in found:
+                bodies.setdefault(one[1], set()).add(one[2])
+    assert len(bodies) > 40
+    assert {name for name, different in bodies.items() if len(different) > 1} == set()
