@@ -17,27 +17,26 @@ nm_for_a_while() {
     if nm_has timeout; then timeout 30 "$@"; else "$@"; fi
 }
 
+# Prints nothing where there is no answer. What has a name need not do all of it: some
+# images have a small program for curl, and busybox 1.35 (Debian 12) dies of wget's -T.
 nm_download() {
     no_proxy=$nm_host
     export no_proxy
-    if nm_has curl; then
-        curl -s -f -m 30 "http://$nm_host:$nm_port$nm_path"
-    elif nm_has wget; then
-        # No -T: busybox 1.35, in Debian 12, dies of it.
-        nm_for_a_while wget -q -O - "http://$nm_host:$nm_port$nm_path"
-    elif nm_has busybox; then
-        nm_for_a_while busybox wget -q -O - "http://$nm_host:$nm_port$nm_path"
-    elif nm_has bash; then
-        nm_for_a_while bash -c 'exec 3<> "/dev/tcp/$0/$1" &&
+    nm_url=http://$nm_host:$nm_port$nm_path
+    nm_with curl -s -f -m 30 "$nm_url" ||
+        nm_with wget -q -O - "$nm_url" ||
+        nm_with busybox wget -q -O - "$nm_url" ||
+        nm_with bash -c 'exec 3<> "/dev/tcp/$0/$1" &&
             printf "GET %s HTTP/1.0\r\nHost: %s\r\n\r\n" "$2" "$0" >&3 &&
-            cat <&3' "$nm_host" "$nm_port" "$nm_path"
-    elif nm_has python3; then
-        python3 -c 'import sys, urllib.request as request
-print(request.urlopen(sys.argv[1], timeout=30).read().decode())' \
-            "http://$nm_host:$nm_port$nm_path"
-    else
-        nm_give_up "the image has nothing to fetch with: curl, wget, busybox, bash or python3"
-    fi
+            cat <&3' "$nm_host" "$nm_port" "$nm_path" ||
+        nm_with python3 -c 'import sys, urllib.request as request
+print(request.urlopen(sys.argv[1], timeout=30).read().decode())' "$nm_url"
+}
+
+# What a program prints, if there is one of that name and it goes well.
+nm_with() {
+    nm_has "$1" || return 1
+    nm_answer=$(nm_for_a_while "$@") && [ -n "$nm_answer" ] && printf '%s\n' "$nm_answer"
 }
 
 # The payload, or the reason why there is none after an exclamation mark.
@@ -49,17 +48,17 @@ nm_picked() {
 # Nova may not know yet whom to ask, and the network may just come up.
 nm_fetch() {
     nm_why="nothing answers at the metadata address $nm_host"
+    nm_can=
+    for nm_each in curl wget busybox bash python3; do
+        if nm_has "$nm_each"; then nm_can=$nm_each; fi
+    done
+    [ -n "$nm_can" ] ||
+        nm_give_up "the image has nothing to fetch with: curl, wget, busybox, bash or python3"
     nm_tries=0
     while [ "$nm_tries" -lt 110 ]; do
         nm_tries=$((nm_tries + 1))
         nm_text=$(nm_download 2> /dev/null)
-        case $nm_text in
-        "@nova-multi "*)
-            printf '%s\n' "$nm_text"
-            exit 1
-            ;;
-        ?*) nm_why="the metadata address has nothing for this guest" ;;
-        esac
+        [ -z "$nm_text" ] || nm_why="the metadata address has nothing for this guest"
         nm_text=$(printf '%s\n' "$nm_text" | nm_picked)
         case $nm_text in
         '!'*) nm_give_up "${nm_text#!}" ;;

@@ -69,8 +69,11 @@ def metadata(*answers):
         server.server_close()
 
 
-def run(tmp_path, composed, port, shell, programs=("curl",)):
-    """Run user-data with few programs; its console and exit status."""
+def run(tmp_path, composed, port, shell, programs=("curl",), broken=()):
+    """Run user-data with few programs; its console and exit status.
+
+    :param broken: names of programs that are there, and do nothing well.
+    """
     text = composed.user_data.decode()
     assert text.count("nm_host=169.254.169.254\n") == 1
     text = text.replace("nm_host=169.254.169.254\n", "nm_host=127.0.0.1\n")
@@ -85,6 +88,9 @@ def run(tmp_path, composed, port, shell, programs=("curl",)):
         found = sys.executable if name == "python3" else shutil.which(name)
         assert found, f"{name} is missing here"
         (folder / name).symlink_to(pathlib.Path(found).resolve())
+    for name in broken:
+        (folder / name).write_text("#!/bin/sh\necho only POST\nexit 2\n")
+        (folder / name).chmod(0o755)
     (tmp_path / "tmp").mkdir()
     done = subprocess.run(
         [*shell, tmp_path / "user-data"],
@@ -150,6 +156,14 @@ def test_whatever_the_guest_has_to_fetch_with(tmp_path, program):
         text, status = run(tmp_path, composed, port, SHELLS[0], [program])
     assert status == 0, text
     assert console.read(text, NONCE).log == ("s3cr3t",)
+
+
+def test_programs_that_are_not_what_they_are_called(tmp_path, shell):
+    composed = guest.compose("true", {}, NONCE, secrets={"KEY": "x"}, ways=WAYS)
+    broken = ["curl", "wget"]
+    with metadata(of(composed)) as (port, _):
+        text, status = run(tmp_path, composed, port, shell, ["python3"], broken)
+    assert status == 0, text
 
 
 def test_a_guest_with_nothing_to_fetch_with(tmp_path, shell):
