@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from cryptography.fernet import Fernet
 from werkzeug.test import Client, TestResponse
 
 from nova_multi.api.app import create_app
@@ -49,6 +50,8 @@ domain_id = {domain}
 connection = sqlite:///{folder}/state.sqlite
 [provision]
 files_folder = {folder}/files
+[secrets]
+fernet_keys = {key}
 [keystone_authtoken]
 auth_type = password
 auth_url = http://keystone.test/v3
@@ -59,6 +62,8 @@ project_name = service
 user_domain_id = default
 project_domain_id = default
 """
+#: Of all stages of a run: one may go on with another's database.
+_KEY = Fernet.generate_key().decode()
 #: Real seconds after which a story that does not end has failed.
 _PATIENCE = 60.0
 
@@ -170,7 +175,12 @@ class Stage:
         (folder / "clouds.yaml").write_text("clouds:" + "".join(accounts))
         file = folder / "nova-multi.conf"
         file.write_text(
-            _CONFIGURATION.format(folder=folder, domain=DOMAIN, transport=transport)
+            _CONFIGURATION.format(
+                folder=folder,
+                domain=DOMAIN,
+                transport=transport,
+                key=_KEY,
+            )
         )
         self.conf = assembly.configuration([], "test", files=[str(file)])
         self.has_bus = bus.is_configured(self.conf)

@@ -52,7 +52,7 @@ CALLS: tuple[tuple[str, str, Any, int], ...] = (
     ("POST", "/environments/dev/apply", None, 202),
     ("GET", "/environments/dev/outputs", None, 200),
     ("POST", "/environments/dev/destroy", None, 202),
-    ("GET", "/environments/dev/usage", None, 501),
+    ("GET", "/environments/dev/usage", None, 200),
     # One of the operator's, with what is known of it here.
     ("PUT", "/image", {"name": "debian", "type": "disk", "os": "debian"}, 201),
     ("POST", "/images", {"name": "x", "type": "disk", "colour": "red"}, 400),
@@ -139,6 +139,8 @@ CALLS: tuple[tuple[str, str, Any, int], ...] = (
     ("PUT", "/packages", {"packages": ["git"], "tags": ["front"]}, 501),
     ("DELETE", "/packages", {"packages": ["git"], "tags": ["front"]}, 501),
     ("GET", "/properties", {"properties": ["memory"], "tags": ["front"]}, 501),
+    # Nova's service account may.
+    ("POST", "/vendordata", {"instance-id": "i-1", "project-id": "p-1"}, 403),
     ("GET", "/tasks", None, 200),
     ("GET", "/tasks/status/provisioned", None, 200),
     ("GET", "/tasks/TASK", None, 200),
