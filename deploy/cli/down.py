@@ -48,6 +48,9 @@ def main() -> int:
     failed = _take_back(entries, undoing)
     if options.purge:
         _tell_of_python(entries)
+        if not failed:
+            # Nobody waits for it: who finds it taken gives up at once.
+            _LOCK.unlink(missing_ok=True)
     if fault:
         print(f"servers could not be deleted through Nova: {fault}", file=sys.stderr)
     # Their engines have removed the guests; the databases, which only a purge takes,

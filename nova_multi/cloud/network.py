@@ -88,7 +88,7 @@ class Networks:
         description: str | None = None,
     ) -> tuple[SecurityGroup, ...]:
         """Security groups of the project, without their rules."""
-        query = {**self._own(tags), "fields": ["id", "name", "tags"]}
+        query = {**self._own(tags), "fields": ["id", "name", "tags", "created_at"]}
         if name is not None:
             query["name"] = name
         if description is not None:
@@ -414,7 +414,10 @@ def router_value(raw: Mapping[str, Any]) -> Router:
 def group_value(raw: Mapping[str, Any]) -> SecurityGroup:
     """A security group of an answer."""
     return SecurityGroup(
-        id=raw["id"], name=raw["name"], tags=tuple(raw.get("tags") or ())
+        id=raw["id"],
+        name=raw["name"],
+        tags=tuple(raw.get("tags") or ()),
+        created_at=raw.get("created_at") or "",
     )
 
 

@@ -230,35 +230,57 @@ class Publishing:
 
         :param environment: UUID.
         """
-        name, description = _group_name(wanted), _group_mark(environment)
         for left in reversed(range(_TRIES)):
-            found = self._networks.security_groups(name=name, description=description)
-            if found:
-                group = min(found, key=lambda each: each.id)
-            else:
-                body = {"name": name, "description": description}
-                group = group_value(self._api.made("security-groups", body))
+            group = self._shared_group(wanted, environment)
             try:
                 self._networks.allow(
                     group.id, mark, protocol=wanted.protocol, port=wanted.inside
                 )
                 self._networks.change_groups(port_id, add=[group.id])
-                return group
             except errors.NotFound:
                 # Its last user may just have taken it along.
                 self._networks.port(port_id)
                 if not left:
                     raise
+                continue
+            if not left or self._groups(wanted, environment)[:1] == [group]:
+                return group
+            # Somebody made one at the same time, which counts as the first.
+            self._networks.change_groups(port_id, remove=[group.id])
+            self._delete_unused(group)
         raise AssertionError("unreachable")
+
+    def _groups(self, wanted: Publish, environment: str) -> list[SecurityGroup]:
+        """What lets the outside in to a port, the first made first."""
+        found = self._networks.security_groups(
+            name=_group_name(wanted), description=_group_mark(environment)
+        )
+        return sorted(found, key=lambda each: (each.created_at, each.id))
+
+    def _shared_group(self, wanted: Publish, environment: str) -> SecurityGroup:
+        """The first of them, made if there is none.
+
+        Neutron has no unique names: who makes one sees whether others did, too.
+        """
+        if found := self._groups(wanted, environment):
+            return found[0]
+        body = {"name": _group_name(wanted), "description": _group_mark(environment)}
+        made = group_value(self._api.made("security-groups", body))
+        first = next(iter(self._groups(wanted, environment)), made)
+        if first.id != made.id:
+            self._delete_unused(made)
+        return first
+
+    def _delete_unused(self, group: SecurityGroup) -> None:
+        with contextlib.suppress(errors.Conflict):
+            self._networks.delete_security_group(group.id)
 
     def close(self, port_id: str | None, wanted: Publish, environment: str) -> None:
         """Let the outside reach a guest's port no more; as if it never had been open.
 
         :param port_id: None where the guest's port is gone.
         """
-        found = self._networks.security_groups(
-            name=_group_name(wanted), description=_group_mark(environment)
-        )
+        found = self._groups(wanted, environment)
         if port_id is not None and found:
             with contextlib.suppress(errors.NotFound):
                 self._networks.change_groups(
@@ -266,8 +288,7 @@ class Publishing:
                 )
         for group in found:
             # Others may publish the same inside port.
-            with contextlib.suppress(errors.Conflict):
-                self._networks.delete_security_group(group.id)
+            self._delete_unused(group)
 
 
 def _path(address_id: str) -> str:

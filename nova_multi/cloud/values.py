@@ -347,11 +347,15 @@ class Router:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class SecurityGroup:
-    """A security group."""
+    """A security group.
+
+    :ivar created_at: in seconds, as Neutron writes it; empty if it was not asked for.
+    """
 
     id: str
     name: str
     tags: tuple[str, ...] = ()
+    created_at: str = ""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -18,6 +18,25 @@ VOLATILE = {
     *(f"{name}-" for name in ("passwd", "group", "shadow", "gshadow")),
     *("subuid-", "subgid-", ".pwd.lock", "ld.so.cache"),
 }
+#: Lists whose first field names an account. They are compared by line.
+ACCOUNTS = ("passwd", "group", "shadow", "gshadow", "subuid", "subgid")
+#: What Debian's packages leave when they are purged, here as anywhere: accounts, whose
+#: numbers are not to become others', folders of local additions, ...
+LEFT_BY_PACKAGES = {
+    "accounts": {
+        *("_lxd", "docker", "dnsmasq", "epmd", "haproxy", "input", "kvm", "libvirt"),
+        *("libvirt-qemu", "lxd", "memcache", "messagebus", "mysql", "openvswitch"),
+        *("ovn", "polkitd", "rabbitmq", "rdma", "render", "sgx", "uuidd"),
+        *("systemd-network", "systemd-journal", "systemd-timesync", "ssl-cert"),
+        *("root in subuid", "root in subgid"),
+    },
+    "files of /etc": {
+        *("apparmor.d", "apparmor.d/local", "apparmor.d/local/abstractions"),
+        "apparmor.d/local/abstractions/libvirt-lxc",
+        "apparmor.d/local/abstractions/libvirt-qemu",
+        *("dnsmasq.d", "machine-id", "mtab", "mysql", "mysql/debian.cnf", "xml"),
+    },
+}
 #: Below these nothing may bear our name.
 PLACES = ("etc", "opt", "run", "usr/local", "usr/lib/systemd", "var", "root")
 #: Where the checkout is, which has our name.
@@ -35,6 +54,7 @@ def take(machine: Machine) -> State:
     return {
         "packages": _lines(_packages(machine)),
         "files of /etc": dict(_etc(machine.path("/etc"))),
+        "accounts": dict(_accounts(machine.path("/etc"))),
         "interfaces": _lines(machine.network("ip", "-o", "-br", "link").split("\n")),
         "addresses": _lines(machine.network("ip", "-4", "-br", "address").split("\n")),
         "routes": _lines(
@@ -57,6 +77,7 @@ def differences(before: State, after: State) -> list[str]:
         for subject in before
         for name in sorted(before[subject].keys() | after[subject].keys())
         if before[subject].get(name) != after[subject].get(name)
+        and not {name, name.partition(" in ")[0]} & LEFT_BY_PACKAGES.get(subject, set())
     ]
 
 
@@ -86,8 +107,16 @@ def _etc(top: Path) -> Iterator[tuple[str, str]]:
         for name in (*folders, *files):
             path = Path(folder, name)
             relative = str(path.relative_to(top))
-            if relative not in VOLATILE:
+            if relative not in VOLATILE and relative not in ACCOUNTS:
                 yield relative, _what(path)
+
+
+def _accounts(etc: Path) -> Iterator[tuple[str, str]]:
+    for file in ACCOUNTS:
+        path = etc / file
+        for line in path.read_text().splitlines() if path.exists() else ():
+            name, _, rest = line.partition(":")
+            yield f"{name} in {file}", hashlib.sha256(rest.encode()).hexdigest()[:12]
 
 
 def _what(path: Path) -> str:

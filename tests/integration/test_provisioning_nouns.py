@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 import requests
 
+from tests.fixtures import image_files
 from tests.integration import cloud, provisioning
 from tests.integration.provisioning import Client
 
@@ -258,12 +259,14 @@ def test_a_host_with_foreign_servers_stays_out(
 CONTENT = "d-i preseed \N{SNOWMAN}\n".encode() * 20
 
 
-def upload(client: Client, name: str, **fields: str) -> requests.Response:
+def upload(
+    client: Client, name: str, content: bytes = CONTENT, **fields: str
+) -> requests.Response:
     """Send a file as VirtShell's documentation shows it."""
     root = client.adapter.get_endpoint().rsplit("/v1", 1)[0]
     return requests.post(
         f"{root}/api/virtshell/v1/files",
-        files={"file_data": (name, CONTENT)},
+        files={"file_data": (name, content)},
         data=fields,
         headers={"X-Auth-Token": client.connection.auth_token},
         timeout=SOON,
@@ -324,15 +327,16 @@ def test_an_image_of_a_file_of_the_service(
     name, file = f"{office.name}-image", f"{office.name}.img"
     later(f"/files/{file}?environment={office.name}")
     later(f"/images/{name}?environment={office.name}")
-    assert upload(alice, file).status_code == 201
+    content = image_files.qcow2()
+    assert upload(alice, file, content).status_code == 201
     endpoint = alice.adapter.get_endpoint().rstrip("/")
-    body = {"name": name, "type": "lxd", "os": "none", "version": "1"}
+    body = {"name": name, "type": "disk", "os": "none", "version": "1"}
     body["download_url"] = f"{endpoint}/files/{file}"
     alice.done(alice.curl("POST", "/v1/images", body), "created", SOON)
     shown = alice.get(f"/images/{name}")
-    assert (shown["status"], shown["size"]) == ("active", len(CONTENT))
+    assert (shown["status"], shown["size"]) == ("active", len(content))
     stored = office.admin.connection.image.get_image(shown["uuid"])
-    assert stored.hash_value == hashlib.sha512(CONTENT).hexdigest()
+    assert stored.hash_value == hashlib.sha512(content).hexdigest()
     assert stored.owner == alice.connection.current_project_id
     listed = alice.get(f"/images?name={name}&os=none&status=active")["images"]
     assert [each["uuid"] for each in listed] == [shown["uuid"]]

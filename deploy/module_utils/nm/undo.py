@@ -8,6 +8,8 @@ Kinds, with their arguments:
     file        path, original  removed, or the original put back
     clouds      path, original, names: the same, but if somebody has changed the file
                                 since, only these entries of clouds.yaml are taken out
+    leaving     path            what a program made there by itself: a file is
+                                removed, a folder if it is empty
     command     undo, service   an argument list that is run, before that service is
                                 stopped or else when all are
     service     name            stopped and forgotten
@@ -93,6 +95,13 @@ class Undo:
             shutil.rmtree(path, ignore_errors=True)
         elif path.is_dir() and not path.is_symlink() and not any(path.iterdir()):
             path.rmdir()
+
+    def _leaving(self, entry: Mapping[str, Any]) -> None:
+        path = Path(entry["path"])
+        if path.is_symlink() or path.is_file():
+            path.unlink()
+        else:
+            self._directory(entry)
 
     def _tree(self, entry: Mapping[str, Any]) -> None:
         _remove_tree(Path(entry["path"]))

@@ -27,7 +27,9 @@ class Neutron:
         self.forwardings = {}
         self.forwards = forwards
         self.number = 0
+        self.created_at = ""
         self.before_put = lambda call: None
+        self.before_post = lambda call: None
         kinds = "|".join(SINGULAR)
         on = fake.on
         on("network", "GET", f"/({kinds})", self.listed)
@@ -57,6 +59,7 @@ class Neutron:
             "description": "",
             "revision_number": 0,
             "project_id": "project-1",
+            "created_at": self.created_at,
             **raw,
         }
         self.kept[collection][raw["id"]] = raw
@@ -91,6 +94,7 @@ class Neutron:
         }
 
     def create(self, call, collection):
+        self.before_post(call)
         (body,) = call.body.values()
         assert list(call.body) == [SINGULAR[collection]]
         if collection == "security-group-rules":

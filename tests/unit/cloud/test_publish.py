@@ -350,6 +350,45 @@ def test_open_while_the_last_other_closes(publishing, neutron, guests, mark):
     assert set(port["security_groups"]) == {"default", second.id}
 
 
+@pytest.mark.parametrize("moment", ["before_post", "before_put"])
+@pytest.mark.parametrize("before", [True, False])
+def test_open_while_another_makes_the_group(
+    publishing, neutron, guests, mark, moment, before
+):
+    """The first made one is that of all; nothing is left of the other."""
+    web, db = guests
+    name, description = (
+        "nova-multi-publish-tcp-80",
+        f"nova-multi:environment={ENVIRONMENT}",
+    )
+    made = []
+
+    def other_makes(call):
+        setattr(neutron, moment, lambda call: None)
+        at = "2026-01-01T00:00:00Z" if before else "2026-01-01T00:00:09Z"
+        made.append(
+            neutron.add(
+                "security-groups", name=name, description=description, created_at=at
+            )
+        )
+
+    neutron.created_at = "2026-01-01T00:00:05Z"
+    setattr(neutron, moment, other_makes)
+    group = publishing.open(web.id, HTTP, mark, ENVIRONMENT)
+    (other,) = made
+    assert (group.id == other["id"]) is before
+    port = neutron.kept["ports"][web.id]
+    assert set(port["security_groups"]) == {"default", group.id}
+    # Who made the other one does the same.
+    assert publishing.open(db.id, HTTP, mark, ENVIRONMENT) == group
+    assert (group.id, "tcp", 80) in rules(neutron)
+    expected = {group.id} if before else {group.id, other["id"]}
+    assert groups(neutron) == expected
+    for guest in guests:
+        publishing.close(guest.id, HTTP, ENVIRONMENT)
+    assert not groups(neutron)
+
+
 def test_open_for_a_guest_that_is_gone(publishing, neutron, mark):
     with pytest.raises(errors.NotFound):
         publishing.open("none", HTTP, mark, ENVIRONMENT)

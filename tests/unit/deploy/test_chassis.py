@@ -166,3 +166,87 @@ def test_check_says_so_by_its_exit_status(
     assert chassis.main(["check", str(configuration)]) == 1
     assert "route unreachable" in capsys.readouterr().out
     assert chassis.main(["other", str(configuration)]) == 2
+
+
+def _undone(wanted: dict[str, object], machine: Machine) -> str:
+    chassis.Chassis(wanted).undo()
+    return "\n".join(machine.ran)
+
+
+_EMPTY = {
+    "nftables": [
+        {"metainfo": {}},
+        {"table": {"family": "ip", "name": "filter"}},
+        {"chain": {"name": "FORWARD", "policy": "accept"}},
+    ]
+}
+_DELETED = "nft delete table ip filter"
+
+
+@pytest.mark.parametrize(
+    ("there_before", "left", "deleted"),
+    [
+        (False, _EMPTY, True),
+        (True, _EMPTY, False),
+        (False, {"nftables": [*_EMPTY["nftables"], {"rule": {}}]}, False),
+        (False, {"nftables": [{"chain": {"policy": "drop"}}]}, False),
+        # A chain of somebody's own.
+        (False, {"nftables": [{"chain": {"name": "DOCKER"}}]}, False),
+    ],
+)
+def test_a_table_that_the_first_look_at_it_made_goes(
+    machine: Machine,
+    wanted: dict[str, object],
+    there_before: bool,
+    left: dict[str, object],
+    deleted: bool,
+) -> None:
+    machine.answers = {
+        "nft -j list table ip filter": lambda: json.dumps(left),
+        **machine.answers,
+    }
+    if not there_before:
+        machine.fail("nft list table ip filter")
+    assert differences(wanted) == []
+    # What is there at later looks is ours, perhaps.
+    machine.answers.pop("nft list table ip filter", None)
+    assert differences(wanted) == []
+    assert (_DELETED in _undone(wanted, machine)) is deleted
+
+
+def test_a_table_of_which_nothing_is_known_stays(
+    machine: Machine, wanted: dict[str, object]
+) -> None:
+    machine.answers["nft -j list table ip filter"] = lambda: json.dumps(_EMPTY)
+    assert _DELETED not in _undone(wanted, machine)
+
+
+@pytest.mark.parametrize("there_before", [True, False])
+def test_namespaces_of_the_agent_go_and_others_stay(
+    machine: Machine,
+    wanted: dict[str, object],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    there_before: bool,
+) -> None:
+    spaces = tmp_path / "netns"
+    monkeypatch.setattr(chassis, "NAMESPACES", spaces)
+    if there_before:
+        spaces.mkdir()
+    machine.fail("mountpoint")
+    assert differences(wanted) == []
+    spaces.mkdir(exist_ok=True)
+    for name in ("ovnmeta-1", "mine"):
+        (spaces / name).touch()
+
+    def deleted() -> str:
+        (spaces / "ovnmeta-1").unlink()
+        return ""
+
+    machine.answers = {"ip netns delete ovnmeta-1": deleted, **machine.answers}
+    chassis.Chassis(wanted)._undo_namespaces()
+    assert [path.name for path in spaces.iterdir()] == ["mine"]
+    (spaces / "mine").unlink()
+    chassis.Chassis(wanted)._undo_namespaces()
+    assert spaces.exists() is there_before
+    assert not any("netns delete mine" in line for line in machine.ran)

@@ -122,7 +122,10 @@ def test_guests_of_libvirt_are_taken_back_before_it_stops() -> None:
         (DEPLOY / "roles/compute-libvirt/tasks/configure.yml").read_text()
     )
     (entry,) = [
-        e for task in tasks for e in task.get("manifest", {"entries": []})["entries"]
+        entry
+        for task in tasks
+        for entry in task.get("manifest", {"entries": []})["entries"]
+        if entry["kind"] == "command"
     ]
     services = [{"kind": "service", "name": n} for n in ("libvirtd", "compute-libvirt")]
     ordered = down.in_order([entry, *services])
@@ -197,3 +200,15 @@ def test_clouds_of_others_do_not_go_with_our_environment(
     path.unlink()
     undo.Undo(purge=True)(clouds_entry)
     assert path.read_text() == "# by hand\nclouds: {mine: {c: d}}\n"
+
+
+def test_what_a_daemon_left_goes_unless_it_is_used(tmp_path: Path) -> None:
+    used, unused, file = tmp_path / "used", tmp_path / "unused", tmp_path / "key.json"
+    used.mkdir()
+    unused.mkdir()
+    (used / "other").touch()
+    file.write_text("{}")
+    undoing = undo.Undo(purge=False)
+    for path in (used, unused, file, tmp_path / "never"):
+        undoing({"kind": "leaving", "path": str(path)})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["used"]

@@ -26,8 +26,14 @@ from typing import Any
 
 # Seconds for any one command; Open vSwitch answers in milliseconds when it is well.
 COMMAND_TIMEOUT = 20
+# Where ``ip netns`` and Neutron's agent mount namespaces: the first one mounts it.
+NAMESPACES = Path("/run/netns")
+# Those of Neutron's metadata agent, one for each network.
+_AGENT = "ovnmeta-"
 # Seconds that Open vSwitch may take to open a socket that it was told of.
 APPEARANCE_TIMEOUT = 3
+# The table of iptables, where that is a face of nftables.
+_FILTER = ("table", "ip", "filter")
 
 
 class CommandError(Exception):
@@ -100,6 +106,7 @@ class Chassis:
         Later ones are only looked at when the earlier ones have been repaired, for a
         bridge that is missing has no address either.
         """
+        self._keep_before()
         yield from self._open_vswitch()
         for bridge in self._wanted["bridges"]:
             yield from self._bridge(bridge)
@@ -113,6 +120,8 @@ class Chassis:
         for words in self._forward_rules():
             if succeeds("iptables", "-w", "-C", *words):
                 run("iptables", "-w", "-D", *words)
+        self._undo_filter()
+        self._undo_namespaces()
         if succeeds("nft", "list", "table", *self._table):
             run("nft", "delete", "table", *self._table)
         for route in self._wanted["unreachable"]:
@@ -129,7 +138,7 @@ class Chassis:
                 vsctl("remove", "Open_vSwitch", ".", "external_ids", key)
                 if before.get(key) is not None:
                     self._set_external_id(key, before[key])
-        for file in ("kernel", "external_ids", "ruleset"):
+        for file in ("kernel", "external_ids", "ruleset", "before"):
             (self._state / file).unlink(missing_ok=True)
 
     # -- Open vSwitch ----------------------------------------------------------
@@ -318,6 +327,43 @@ class Chassis:
                     functools.partial(run, "iptables", "-w", "-I", *words),
                 )
 
+    # -- what others make in our name ------------------------------------------
+
+    def _keep_before(self) -> None:
+        """Remember whether it was there: the first look of iptables makes its table."""
+        if "filter" not in self._kept("before"):
+            self._keep("before", "filter", succeeds("nft", "list", *_FILTER))
+            self._keep("before", "namespaces", NAMESPACES.exists())
+
+    def _undo_filter(self) -> None:
+        """Remove iptables' own table, unless it was there or somebody uses it."""
+        if self._kept("before").get("filter") is not False:
+            return
+        try:
+            listed = json.loads(run("nft", "-j", "list", *_FILTER))
+        except (CommandError, ValueError):
+            return  # there is none, or it is the older iptables'
+        parts = listed.get("nftables", [])
+        chains = [part["chain"] for part in parts if "chain" in part]
+        used = any(part.keys() & {"rule", "set", "map"} for part in parts)
+        if not used and all(chain.get("policy") == "accept" for chain in chains):
+            run("nft", "delete", *_FILTER)
+
+    def _undo_namespaces(self) -> None:
+        """Remove those of the metadata agent, and what holds them if it is ours."""
+        if not NAMESPACES.is_dir():
+            return
+        for space in NAMESPACES.glob(f"{_AGENT}*"):
+            succeeds("ip", "netns", "delete", space.name)
+        was_there = self._kept("before").get("namespaces") is not False
+        if was_there or any(NAMESPACES.iterdir()):
+            return
+        # It is mounted upon itself, and twice where mounts are shared.
+        while succeeds("mountpoint", "-q", str(NAMESPACES)):
+            if not succeeds("umount", str(NAMESPACES)):
+                return
+        NAMESPACES.rmdir()
+
     # -- what was there before -------------------------------------------------
 
     def _kept(self, file: str) -> dict[str, Any]:
@@ -327,7 +373,7 @@ class Chassis:
             return {}
         return kept
 
-    def _keep(self, file: str, key: str, value: str | None) -> None:
+    def _keep(self, file: str, key: str, value: str | bool | None) -> None:
         kept = self._kept(file)
         if key not in kept:
             self._write(file, {**kept, key: value})
