@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Records what a task is about to make. See deploy/README.md.
 
-An entry of kind "leaving" is of what a program makes by itself when it is started later,
+An entry of kind "leaving" is what a program makes by itself when it is started later,
 in a place that is not ours: it is recorded only where there is no such thing yet.
 """
 
