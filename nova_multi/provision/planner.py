@@ -255,6 +255,9 @@ class _Planner:
                 for each in recipe.networks
                 if each in self._definition.networks
             }
+        for each in self._cleared:
+            # The new one may be on other networks, and has the same name all the same.
+            needs[make_group(each.part)].add(delete_group(each.part))
         going = {each.uuid for each in (*leftovers, *self._cleared)}
         for part, by_index in self._there.items():
             for each in by_index.values():

@@ -205,20 +205,24 @@ def _made(
         if isinstance(network, DomainError):
             told = f"{recipe.part}: {network.message}"
             raise Invalid(told, field=f"{where}.networks", code=network.code)
-    driver = choose_driver(asked, None, image.driver)
-    size = choose_size(
-        driver,
-        cpus=instance.cpus,
-        memory_mb=instance.memory_mb,
-        disk_mb=instance.disk_mb,
-        provisioner=provisioner,
-    )
-    size = fit_image(
-        size,
-        image,
-        memory_asked=instance.memory_mb is not None,
-        disk_asked=instance.disk_mb is not None,
-    )
+    try:
+        driver = choose_driver(asked, None, image.driver)
+        size = choose_size(
+            driver,
+            cpus=instance.cpus,
+            memory_mb=instance.memory_mb,
+            disk_mb=instance.disk_mb,
+            provisioner=provisioner,
+        )
+        size = fit_image(
+            size,
+            image,
+            memory_asked=instance.memory_mb is not None,
+            disk_asked=instance.disk_mb is not None,
+        )
+    except Invalid as error:
+        told = f"{recipe.part}: {error.message}"
+        raise Invalid(told, field=f"{where}.{error.field}", code=error.code) from error
     return dataclasses.replace(
         recipe,
         image_id=image.id,

@@ -372,8 +372,9 @@ def test_an_image_that_is_not_there():
 
 def test_an_image_that_needs_more():
     wanted = definition({"a": {"memory": 32}})
-    with pytest.raises(Invalid, match="needs at least 64 MB"):
+    with pytest.raises(Invalid, match="a: .* needs at least 64 MB") as caught:
         planned(wanted)
+    assert caught.value.field == "instances.a.memory"
 
 
 def test_no_image():

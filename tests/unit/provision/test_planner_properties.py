@@ -8,7 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from nova_multi import spec
-from nova_multi.domain.errors import Conflict, DomainError
+from nova_multi.domain.errors import Conflict, DomainError, Invalid
 from nova_multi.domain.plan import Condition, Plan, Present, PresentInstance
 from nova_multi.provision import planner
 from tests.unit.provision.planning import definition, facts_of, made, performed
@@ -109,6 +109,10 @@ def _planned(wanted, present):
         # Ports that go round in a circle are refused.
         assume(False)
         raise AssertionError("not reached") from None
+    except Invalid as error:
+        # A network whose range is no more told keeps it, and stands in another's way.
+        assume("overlaps" not in error.message)
+        raise
 
 
 @given(definitions())
