@@ -32,7 +32,8 @@ class Provisioner:
     :ivar builder: URL of a git repository that the guest clones.
     :ivar ref: branch, tag or commit of it.
     :ivar script: inline, in place of a builder.
-    :ivar executor: command that is run in the clone.
+    :ivar executor: command that is run in the clone, or that the script's file is
+        given to.
     :ivar timeout: seconds that the script may take; None leaves it to the operator.
     :ivar depends: names of the provisioners that must stand in the environment before.
     :ivar variables: for the script, as environment variables.
@@ -132,9 +133,12 @@ def check(provisioner: Provisioner) -> None:
         "timeout",
         "timeout needs a script or a builder",
     )
-    for field in ("ref", "executor"):
-        given = bool(getattr(provisioner, field))
-        expect(not given or bool(builder), field, f"{field} needs a builder")
+    expect(not provisioner.ref or bool(builder), "ref", "ref needs a builder")
+    expect(
+        not provisioner.executor or provisioner.runs_something,
+        "executor",
+        "executor needs a builder or a script",
+    )
     expect(
         not builder or bool(provisioner.executor),
         "executor",

@@ -11,6 +11,7 @@
 nm_name=${0##*/}
 nm_home=${0%/*}
 nm_home=${nm_home%/bin}
+nm_home=${nm_home%/tell}
 
 nm_refuse() {
     echo "$nm_name: $1" >&2

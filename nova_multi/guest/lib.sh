@@ -5,8 +5,8 @@
 # nm_. All are idempotent: what is so already is left alone, and nothing is fetched.
 #
 # Bodies are subshells: their variables and settings never reach the script.
-# Services are in lib_service.sh; users and properties in lib_system.sh: what reaches
-# the guest is one file. NOVA_MULTI_ROOT is a folder to work on in place of /.
+# Services are in lib_service.sh, users and properties in lib_system.sh, Puppet and
+# Ansible in lib_apply.sh: what reaches the guest is one file. NOVA_MULTI_ROOT is a folder to work on in place of /.
 
 nm_root=${NOVA_MULTI_ROOT:-}
 

@@ -76,6 +76,7 @@ set -- progress phase output
 # Without the library these names stay the system's own commands.
 [ ! -f "$nm_dir/lib.sh" ] ||
     set -- "$@" package service repository user file template property
+! grep -qs '^nm_manifest' "$nm_dir/lib.sh" || set -- "$@" manifest playbook
 for nm_name in "$@"; do
     ln -s ../call "$nm_dir/bin/$nm_name"
 done

@@ -15,6 +15,7 @@ import functools
 import gzip
 import hashlib
 import importlib.resources
+import re
 import secrets
 import shlex
 import textwrap
@@ -31,7 +32,21 @@ MAX_PAYLOAD = 1024 * 1024
 DEFAULT_TIMEOUT = 14400
 _SHEBANG = "#!"
 _NO_WAYS = Ways()
+_LIBRARY = ("lib.sh", "lib_service.sh", "lib_system.sh")
+#: Its part for Puppet and Ansible, of no use to most scripts.
+_APPLY = "lib_apply.sh"
 _AS_IT_IS = frozenset(range(0x20, 0x7F)) - frozenset(b'"\\=')
+#: Commands of the library that do all of an executor's work.
+_APPLIERS = re.compile(r"(?:^|[\s;&|(])(manifest|playbook)(?=\s|$)", re.MULTILINE)
+#: What scripts have in them that may call these, also from what they clone.
+_MAY_APPLY = re.compile(r"\b(?:manifest|playbook|git clone)\b")
+#: In scripts that are nothing without the library.
+_NEEDS_LIBRARY = (
+    '[ -n "${NOVA_MULTI_LIB:-}" ] || {'
+    " echo 'the helper library is not in this guest' >&2; exit 127; }"
+)
+#: Names of the script's variables.
+_NAMES = "NOVA_MULTI_VARIABLES"
 _LEFT_OUT = (
     "nm_say log '[the helper library is left out: with the script it is too large"
     " for user-data]'"
@@ -45,9 +60,11 @@ def new_nonce() -> str:
 
 def script_of(provisioner: Provisioner) -> str:
     """The script that a provisioner comes down to."""
-    if provisioner.script:
-        return provisioner.script
-    return _clone(provisioner)
+    if provisioner.builder:
+        return _clone(provisioner)
+    if provisioner.executor:
+        return _given_to(provisioner.executor, provisioner.script)
+    return provisioner.script
 
 
 def room_of(value: str) -> int:
@@ -134,15 +151,18 @@ def compose(
                 code="no_way_for_secrets",
             )
         variables, secrets = {**variables, **secrets}, {}
+    more = bool(_MAY_APPLY.search(script))
+    if more:
+        variables[_NAMES] = " ".join(sorted({*variables, *secrets}))
     if not script.startswith(_SHEBANG):
         script = f"#!/bin/sh\n{script}"
     script_lines = _lines_of_script(script, nonce)
     told = _exports(variables)
     fetch = _stripped("fetch.sh") if secrets else ""
     # The library as it is needs nothing of the guest; packed it needs two programs.
-    libraries = [_plain_library(), _packed_library(), _LEFT_OUT]
-    if ways.metadata:
-        # There is a better way than leaving it out.
+    libraries = [_plain_library(more), _packed_library(more), _LEFT_OUT]
+    if ways.metadata or _NEEDS_LIBRARY in script:
+        # There is a better way than leaving it out, or none.
         libraries.pop()
     size = 0
     for library in libraries:
@@ -159,7 +179,7 @@ def compose(
             code="user_data_too_large",
         )
     data = _filled(_stripped("fetch.sh"), "", "", "", nonce, timeout)
-    parts = [_words(_plain_library(), nonce, timeout), script_lines]
+    parts = [_words(_plain_library(more), nonce, timeout), script_lines]
     text = _payload(parts, {**variables, **secrets}, nonce)
     return Composed(data, _limited(encoded(text)), bool(secrets))
 
@@ -266,26 +286,30 @@ def _stripped(name: str) -> str:
 
 
 @functools.cache
-def _library() -> str:
-    """The library, which is several files here and one in the guest."""
-    first, *others = map(_stripped, ("lib.sh", "lib_service.sh", "lib_system.sh"))
+def _library(more: bool) -> str:
+    """The library, which is several files here and one in the guest.
+
+    :param more: with its part for Puppet and Ansible.
+    """
+    names = [*_LIBRARY, _APPLY] if more else _LIBRARY
+    first, *others = map(_stripped, names)
     return "\n".join([first, *(each.removeprefix("#!/bin/sh\n") for each in others)])
 
 
 @functools.cache
-def _plain_library() -> str:
+def _plain_library(more: bool) -> str:
     return "\n".join(
         [
             "cat > \"$nm_dir/lib.sh\" <<'%NONCE%-END'",
-            _library(),
+            _library(more),
             "%NONCE%-END",
         ]
     )
 
 
 @functools.cache
-def _packed_library() -> str:
-    packed = gzip.compress(_library().encode(), mtime=0)
+def _packed_library(more: bool) -> str:
+    packed = gzip.compress(_library(more).encode(), mtime=0)
     text = base64.b64encode(packed).decode()
     return "\n".join(
         [
@@ -301,6 +325,28 @@ def _packed_library() -> str:
     )
 
 
+def _given_to(executor: str, script: str) -> str:
+    """A script that gives another text, which is in a file, to a command."""
+    # No line of the text ends it before its end.
+    end = hashlib.sha256(script.encode()).hexdigest()[:16]
+    return "\n".join(
+        [
+            "#!/bin/sh",
+            *_library_check(executor),
+            # The wrapper's own folder, which nobody else sees and which it removes.
+            "given=${0%/*}/given",
+            f"(umask 077 && cat > \"$given\") <<'{end}' || exit",
+            script.rstrip("\n"),
+            end,
+            f'{executor} "$given"',
+        ]
+    )
+
+
+def _library_check(executor: str) -> list[str]:
+    return [_NEEDS_LIBRARY] if _APPLIERS.search(executor) else []
+
+
 def _clone(provisioner: Provisioner) -> str:
     """A script that clones the builder's repository and runs the executor in it."""
     ref = shlex.quote(provisioner.ref) if provisioner.ref else ""
@@ -308,6 +354,7 @@ def _clone(provisioner: Provisioner) -> str:
         [
             "#!/bin/sh",
             "set -e",
+            *_library_check(provisioner.executor),
             "command -v git >/dev/null || {"
             " echo 'git is missing in this image: a builder needs it' >&2; exit 127; }",
             # Not the URL, which may have a password in it.

@@ -97,6 +97,7 @@ def made(name="site", **fields):
     [
         {},
         {"script": "#!/bin/sh\n"},
+        {"script": "- hosts: all\n", "executor": "playbook"},
         {"builder": "https://git.example/a.git", "executor": "make", "ref": "v1"},
         {"builder": "git@git.example:a/b.git", "executor": "make"},
         {"builder": "ssh://git@git.example:22/a", "executor": "make"},
@@ -124,7 +125,8 @@ def test_provisioners(fields):
         ({"builder": "https://h/a b", "executor": "x"}, "builder"),
         ({"builder": "https://h/a", "executor": "x", "ref": "--x"}, "ref"),
         ({"ref": "v1"}, "ref"),
-        ({"executor": "make", "script": "x"}, "executor"),
+        ({"executor": "make"}, "executor"),
+        ({"ref": "v1", "script": "x", "executor": "make"}, "ref"),
         ({"depends": ("site",)}, "depends"),
         ({"depends": ("a", "a")}, "depends"),
         ({"variables": {"A-B": "x"}}, "variables.A-B"),

@@ -215,7 +215,7 @@ def test_what_instances_can_not_have(
         ("builder: 'https://a/b'", 6, "a builder needs an executor"),
         ("ref: main", 12, "ref needs a builder"),
         ("ref: -x, builder: 'https://a/b', executor: a", 12, "ref must not begin"),
-        ("executor: a", 17, "executor needs a builder"),
+        ("executor: a", 17, "executor needs a builder or a script"),
         (
             "builder: 'https://a/b', executor: '${inputs.x}'",
             41,
