@@ -119,8 +119,17 @@ print("\n".join(map(line, names)) or "{}")
 '
 }
 
+# Ansible takes turns by semaphores, which live there; a small init may not make it.
+nm_apply_shared() {
+    [ ! -d "$nm_root/dev/shm" ] || return 0
+    mkdir -m 1777 "$nm_root/dev/shm" || return 0
+    mount -t tmpfs -o mode=1777,nosuid,nodev tmpfs "$nm_root/dev/shm" 2> /dev/null ||
+        chmod 1777 "$nm_root/dev/shm"
+}
+
 nm_playbook() (
     nm_apply_begin playbook "$@"
+    nm_apply_shared
     nm_apply_needs ansible-playbook Ansible ansible-core debian:ansible
     nm_vars=$nm_home/vars.$$
     (umask 077 && nm_apply_variables > "$nm_vars") ||
