@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import enum
+from collections.abc import Callable, Mapping
 
 from nova_multi.domain.driver import Driver
 from nova_multi.domain.errors import Invalid
@@ -43,6 +44,39 @@ class ImageType(enum.StrEnum):
         if self in (ImageType.LXC_CONTAINER, ImageType.LXD):
             return Driver.LXD
         return Driver.LIBVIRT
+
+
+#: Glance's property: programs that were looked for in an image and are not in it.
+WITHOUT = "nova_multi_without"
+#: What provisioners need of an image, and is looked for.
+LOOKED_FOR = ("git",)
+_FOLDERS = ("usr/local/bin", "usr/bin", "bin", "usr/local/sbin", "usr/sbin", "sbin")
+
+
+def found_missing(has: Callable[[str], bool]) -> dict[str, str]:
+    """Properties that tell what is not in an image, once all of it was looked at.
+
+    :param has: whether there is a file of that path, without a leading slash; links are
+        followed.
+    """
+    missing = [
+        name
+        for name in LOOKED_FOR
+        if not any(has(f"{folder}/{name}") for folder in _FOLDERS)
+    ]
+    return {WITHOUT: ",".join(missing)} if missing else {}
+
+
+def known_missing(properties: Mapping[str, str]) -> frozenset[str]:
+    """Programs that are known not to be in an image.
+
+    A snapshot has its image's properties, and whatever was installed since: of that
+    nothing is known.
+    """
+    if properties.get("image_type") == "snapshot" or properties.get("base_image_ref"):
+        return frozenset()
+    words = properties.get(WITHOUT, "").split(",")
+    return frozenset(filter(None, map(str.strip, words)))
 
 
 #: Other words for Glance's names of architectures.

@@ -158,6 +158,7 @@ class ImageFacts:
 
     :ivar driver: what it is made for; None where it doesn't say.
     :ivar record: UUID of its record; empty where it is Glance's alone.
+    :ivar without: programs that are known not to be in it.
     """
 
     id: str
@@ -166,6 +167,7 @@ class ImageFacts:
     min_memory_mb: int = 0
     min_disk_gb: int = 0
     record: str = ""
+    without: frozenset[str] = frozenset()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

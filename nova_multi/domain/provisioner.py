@@ -6,7 +6,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from nova_multi.domain.driver import Driver
 from nova_multi.domain.errors import DomainError, Invalid
@@ -168,6 +168,22 @@ def check(provisioner: Provisioner) -> None:
         wrong.append(error)
     if wrong:
         raise Invalid.together(wrong)
+
+
+def check_image(provisioner: Provisioner, image: str, without: Collection[str]) -> None:
+    """See that an image has what a provisioner can't do without.
+
+    :param image: its name, for people.
+    :param without: programs that are known not to be in it.
+    :raises Invalid: it lacks one.
+    """
+    if provisioner.builder and "git" in without:
+        raise Invalid(
+            f"image {image} has no git, with which a guest clones the builder of"
+            f" provisioner {provisioner.name}: take one that has it, or a script",
+            field="image",
+            code="image_without_program",
+        )
 
 
 def variable_prefix(name: str) -> str:

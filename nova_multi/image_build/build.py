@@ -13,10 +13,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from nova_multi.domain.image import found_missing
 from nova_multi.domain.recipe import Init, Packaging, Recipe
 from nova_multi.exception import BuildError
 from nova_multi.image_build import (
     containers,
+    contents,
     disk,
     kernel,
     packages,
@@ -39,6 +41,9 @@ DEFAULT_PACKAGINGS = (Packaging.DOCKER, Packaging.LXD, Packaging.QCOW2)
 CACHE = Path("/var/cache/nova-multi/apt")
 #: What an init needs at least, in MB.
 _MEMORY = {Init.SMALL: 96, Init.SYSTEMD: 192, Init.CLOUD_INIT: 384}
+
+#: Links behind one another that are followed, as the kernel does.
+_MAX_LINKS = 40
 
 Log = Callable[[str], None]
 
@@ -163,7 +168,7 @@ class _Builder:
             self._log("installing the root")
             tree.make(recipe, repository, self._root)
             tree.settle(self._root, recipe.epoch)
-            self._system = self._release_properties()
+            self._system = self._release_properties() | found_missing(self._has)
             names = self._plan.packagings
             self._log(f"packing: {', '.join(names)}")
             makers = {
@@ -192,6 +197,20 @@ class _Builder:
             "os_distro": told.get("ID", self._recipe.distribution),
             "os_version": version,
         }
+
+    def _has(self, path: str) -> bool:
+        """Whether the root has a file; links lead where they would in the guest."""
+        for _ in range(_MAX_LINKS):
+            try:
+                found = contents.below(self._root, path)
+            except BuildError:
+                return False
+            if not found.is_symlink():
+                return found.is_file()
+            folder = found.parent.relative_to(self._root)
+            target = os.readlink(found)
+            path = target if target.startswith("/") else f"{folder}/{target}"
+        return False
 
     def _glance_name(self, file: str) -> str:
         stem = file.partition(".")[0]

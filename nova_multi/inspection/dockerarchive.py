@@ -74,6 +74,7 @@ class Archive:
     """An opened, inspected Docker archive; made by :func:`opened`.
 
     :ivar facts: what was found in it.
+    :ivar tree: names of all that is in it.
     """
 
     def __init__(
@@ -173,7 +174,7 @@ class Archive:
                 f"the image is for {system[0]}/{system[1]}, this host is"
                 f" {self._wanted[0]}/{self._wanted[1]}"
             )
-        tree = Tree()
+        tree = self.tree = Tree()
         count = size = 0
         for number, layer in enumerate(self._layers):
             devices = False

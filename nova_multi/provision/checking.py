@@ -21,7 +21,11 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import IO, Any, BinaryIO, cast
 
 from nova_multi.domain.errors import Invalid
-from nova_multi.domain.image import ImageType, canonical_architecture
+from nova_multi.domain.image import (
+    ImageType,
+    canonical_architecture,
+    found_missing,
+)
 from nova_multi.exception import ImageRejected
 from nova_multi.inspection import disk, dockerarchive, roottree
 from nova_multi.inspection.unpacking import Limits
@@ -144,7 +148,8 @@ def _docker(
     if architecture and found != architecture:
         raise ImageRejected(f"the image is for {found}, not for {architecture}")
     archive.drop_devices(lambda: stack.enter_context(_beside(path)))
-    return Checked(archive.rebuilt(), {"architecture": found})
+    missing = found_missing(archive.tree.is_file)
+    return Checked(archive.rebuilt(), {"architecture": found, **missing})
 
 
 def _root_tree(stack: contextlib.ExitStack, path: str, limits: Limits) -> Checked:
@@ -159,16 +164,16 @@ def _root_tree(stack: contextlib.ExitStack, path: str, limits: Limits) -> Checke
                 " or a tar archive of it"
             )
         source.seek(0)
-        return Checked(_pieces(source), {})
+        return Checked(_pieces(source), found_missing(tree.has))
     source.seek(0)
     target = stack.enter_context(_beside(path))
     # Without a time: the same tree gives the same bytes.
     with gzip.GzipFile(
         filename="", fileobj=target, mode="wb", compresslevel=1, mtime=0
     ) as zipped:
-        roottree.RootTar(source, limits, packed).copy(cast(Any, zipped))
+        tree = roottree.RootTar(source, limits, packed).copy(cast(Any, zipped))
     target.seek(0)
-    return Checked(_pieces(target), {})
+    return Checked(_pieces(target), found_missing(tree.has))
 
 
 def _beside(path: str) -> IO[bytes]:

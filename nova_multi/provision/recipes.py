@@ -30,7 +30,7 @@ from nova_multi.domain.instance import (
     numbered,
 )
 from nova_multi.domain.plan import Facts, ImageKey
-from nova_multi.domain.provisioner import Provisioner, Ways
+from nova_multi.domain.provisioner import Provisioner, Ways, check_image
 from nova_multi.domain.publish import Publish
 from nova_multi.domain.sizes import whole_gb
 from nova_multi.provision import guest
@@ -200,6 +200,11 @@ def _made(
         kind = Conflict if isinstance(image, Conflict) else Invalid
         told = f"{recipe.part}: {image.message}"
         raise kind(told, field=f"{where}.image", code=image.code)
+    try:
+        check_image(provisioner, recipe.image or image.name, image.without)
+    except Invalid as error:
+        told = f"{recipe.part}: {error.message}"
+        raise Invalid(told, field=f"{where}.image", code=error.code) from error
     for name in recipe.networks:
         network = facts.networks.get(name)
         if isinstance(network, DomainError):

@@ -9,10 +9,16 @@ from typing import Any
 
 from nova_multi.domain.driver import Driver
 from nova_multi.domain.errors import Conflict, Invalid, NameTaken
+from nova_multi.domain.image import known_missing
 from nova_multi.domain.instance import choose_driver, numbered
 from nova_multi.domain.names import Kind, check_name
 from nova_multi.domain.permissions import Permissions
-from nova_multi.domain.provisioner import MAX_LAUNCH, Provisioner, Ways
+from nova_multi.domain.provisioner import (
+    MAX_LAUNCH,
+    Provisioner,
+    Ways,
+    check_image,
+)
 from nova_multi.domain.publish import assign
 from nova_multi.domain.task import Task, TaskStatus, TaskType
 from nova_multi.provision import guest, publishing
@@ -145,6 +151,7 @@ class Making(Wishes):
         image = self._image(
             caller, provisioner, environment, asked or provisioner.driver, prefer
         )
+        check_image(provisioner, image.name, known_missing(image.properties))
         driver = choose_driver(asked, provisioner.driver, driver_of(image))
         self._check_driver(driver)
         size = size_of(driver, fields, provisioner, image)

@@ -16,6 +16,7 @@ from nova_multi.domain.errors import (
     Invalid,
     NotFound,
 )
+from nova_multi.domain.image import known_missing
 from nova_multi.domain.instance import choose_driver
 from nova_multi.domain.names import Kind, check_name
 from nova_multi.domain.partition import Limits
@@ -214,6 +215,7 @@ class Wanting(Wishes):
             image.min_memory_mb,
             image.min_disk_gb,
             record.uuid if record else "",
+            known_missing(image.properties),
         )
 
     # -- keeping

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from nova_multi.domain.image import ImageName
+from nova_multi.domain.image import ImageName, found_missing
 from nova_multi.domain.recipe import Kernel, Packaging, Recipe
 from nova_multi.exception import BuildError
 from nova_multi.image_build import (
@@ -167,6 +167,30 @@ def test_an_image_tells_which_system_it_has(told: str, tmp_path: Path) -> None:
         "os_version": version,
         "os_admin_user": "debian",
     }
+
+
+@pytest.mark.parametrize(
+    "target", [None, "git.real", "/usr/bin/git.real", "../../opt/git"]
+)
+def test_an_image_tells_what_it_lacks(target: str | None, tmp_path: Path) -> None:
+    made = builder(Recipe("web"), tmp_path)
+    folder = tmp_path / "root/usr/bin"
+    folder.mkdir(parents=True)
+    assert found_missing(made._has) == {"nova_multi_without": "git"}
+    (folder / "git").symlink_to("/usr/bin/git")  # around in a circle
+    assert found_missing(made._has) == {"nova_multi_without": "git"}
+    (folder / "git").unlink()
+    (tmp_path / "root/bin").symlink_to("/usr/bin")  # which is not the builder's own
+    assert found_missing(made._has) == {"nova_multi_without": "git"}
+    if target is None:
+        (folder / "git").write_text("")
+    else:
+        (folder / "git").symlink_to(target)
+        assert found_missing(made._has) == {"nova_multi_without": "git"}
+        (tmp_path / "root/opt").mkdir()
+        (tmp_path / "root/opt/git").write_text("")
+        (folder / "git.real").write_text("")
+    assert found_missing(made._has) == {}
 
 
 def test_full_names_are_read_as_such(tmp_path: Path) -> None:

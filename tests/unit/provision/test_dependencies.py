@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a provisioner depends on is reused where it stands, and made first where not."""
 
+import dataclasses
 import itertools
 
 import pytest
@@ -248,6 +249,29 @@ def test_a_dependency_that_can_not_be_made(built):
         built.accept(provisioner="shop")
     assert names(built) == []
     assert len(built.store.tasks(None)) == 2
+
+
+def test_a_builder_on_an_image_without_git(built):
+    """Also where it is only depended on; nothing is begun."""
+    images = built.world.images
+    [image] = [each for each in images.values() if each.name == "debian"]
+    lacking = {**image.properties, "nova_multi_without": "git"}
+    images[image.id] = dataclasses.replace(image, properties=lacking)
+    built.provisioner(
+        "cloned", script="", builder="https://git.example/a.git", executor="make"
+    )
+    built.provisioner("on", script="true\n", depends=("cloned",))
+    before = names(built)
+    for name in ("cloned", "on"):
+        with pytest.raises(Invalid, match="has no git") as caught:
+            built.instance(provisioner=name)
+        assert caught.value.code == "image_without_program"
+    assert names(built) == before
+    # Whatever was installed since is in a snapshot.
+    snapshot = {**lacking, "image_type": "snapshot"}
+    images[image.id] = dataclasses.replace(image, properties=snapshot)
+    built.speak("web", "cloned")
+    built.instance(provisioner="cloned")
 
 
 def test_a_dependency_that_is_deleted_meanwhile(built):

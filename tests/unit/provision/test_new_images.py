@@ -93,7 +93,8 @@ def test_a_root_tree_is_written_anew(built):
     )
     task = built.done(upload(built, unified, ImageType.LXD))
     assert task.status == "created", task.history[-1].message
-    _, content = stored(built)
+    image, content = stored(built)
+    assert image.properties["nova_multi_without"] == "git"
     with tarfile.open(fileobj=io.BytesIO(content)) as archive:
         assert archive.getnames() == ["bin", "dev", "bin/sh"]
     # The same tree is the same image.
@@ -102,6 +103,23 @@ def test_a_root_tree_is_written_anew(built):
         == "created"
     )
     assert stored(built, "again")[1] == content
+
+
+def test_an_image_with_git(built, tmp_path):
+    """By way of links, too."""
+    layers = [
+        archives.layer(("bin", "=> usr/bin"), ("opt/git", b"x")),
+        archives.layer(("usr/bin", None), ("usr/bin/git", "=> /opt/git")),
+    ]
+    path = archives.image(tmp_path / "a", layers)
+    built.done(upload(built, path.read_bytes(), ImageType.DOCKER_CONTAINER))
+    assert "nova_multi_without" not in stored(built)[0].properties
+    tree = image_files.tree("usr/", "usr/bin/", **{"usr__bin__git": b"x"})
+    built.done(upload(built, tree, ImageType.LXD, name="tree"))
+    assert "nova_multi_without" not in stored(built, "tree")[0].properties
+    # Of a disk nothing is known.
+    built.done(upload(built, DISK, name="disk"))
+    assert "nova_multi_without" not in stored(built, "disk")[0].properties
 
 
 def test_a_docker_archive_is_written_anew(built, tmp_path):
@@ -118,6 +136,7 @@ def test_a_docker_archive_is_written_anew(built, tmp_path):
     assert task.status == "created", task.history[-1].message
     image, content = stored(built)
     assert image.properties["architecture"] == "x86_64"
+    assert image.properties["nova_multi_without"] == "git"
     assert b"Volumes" not in content and b"evil" not in content
     with tarfile.open(fileobj=io.BytesIO(content)) as archive:
         (name,) = [each for each in archive.getnames() if each.endswith(".tar")]

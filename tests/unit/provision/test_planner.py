@@ -377,6 +377,49 @@ def test_an_image_that_needs_more():
     assert caught.value.field == "instances.a.memory"
 
 
+BUILDER = {
+    "provisioners": {
+        "site": {"builder": "https://git.example/a.git", "executor": "make"}
+    }
+}
+
+
+def without_git(wanted):
+    facts = facts_of(wanted)
+    images = {
+        key: dataclasses.replace(image, without=frozenset({"git"}))
+        for key, image in facts.images.items()
+    }
+    return dataclasses.replace(facts, images=images)
+
+
+def test_a_builder_on_an_image_without_git():
+    wanted = definition({"web": WEB, "db": {}}, **BUILDER)
+    with pytest.raises(Invalid) as caught:
+        planned(wanted, facts=without_git(wanted))
+    assert caught.value.message == (
+        "web: image debian-12 has no git, with which a guest clones the builder of"
+        " provisioner site: take one that has it, or a script"
+    )
+    assert caught.value.field == "instances.web.image"
+    assert caught.value.code == "image_without_program"
+    # What is not known is tried; who stands does not need it; a script needs none.
+    present = made(wanted)
+    assert planned(wanted, present, without_git(wanted)).is_empty
+    wanted = definition({"web": WEB}, **SITE)
+    assert not planned(wanted, facts=without_git(wanted)).is_empty
+
+
+def test_another_executor_replaces():
+    def site(executor):
+        text = {"script": "- hosts: all\n", "executor": executor}
+        return definition({"web": WEB}, provisioners={"site": text})
+
+    step = only(planned(site("manifest"), made(site("playbook"))))
+    assert step.action == "replace"
+    assert [each.field for each in step.differences] == ["script"]
+
+
 def test_no_image():
     wanted = spec.load_dict({"name": "shop", "partition": "co", "instances": {"a": {}}})
     with pytest.raises(Invalid, match="a names no image"):
