@@ -161,6 +161,8 @@ class ProvisionerDefinition:
     """What becomes of an image; either a script or a builder, or neither.
 
     :ivar script: the text itself: paths were read by whoever read the file.
+    :ivar executor: command that is run in the clone, or that the script's file is
+        given to.
     :ivar depends: provisioners of the file that must stand before.
     :ivar timeout: seconds that the script may take; None for the service's own limit.
     """

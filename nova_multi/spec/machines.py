@@ -165,7 +165,12 @@ PROVISIONER = Table(
             "In place of a script: URL of a git repository that the guest clones.",
         ),
         Field("ref", kinds.LINE, "Branch, tag or commit of the builder."),
-        Field("executor", EXECUTOR, "The command that is run in the clone."),
+        Field(
+            "executor",
+            EXECUTOR,
+            "The command that is run in the clone, or that the script is given to:"
+            " manifest for Puppet, playbook for Ansible.",
+        ),
         Field("tag", kinds.LINE, "For people and filters."),
         Field(
             "depends",

@@ -87,7 +87,10 @@ class _Fields(Body):
 
 
 class ProvisionerCreate(_Fields):
-    """A new provisioner: a builder with an executor, or a script, or an image only."""
+    """A new provisioner: a builder with an executor, or a script, or an image only.
+
+    With a script, the executor is a command that the script's file is given to.
+    """
 
     name: _Name
     description: Text = UNSET

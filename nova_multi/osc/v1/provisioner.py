@@ -17,7 +17,12 @@ _FIELDS = (
     Field("builder", "Git repository that the guest clones", metavar="<url>"),
     Field("ref", "Branch, tag or commit of it"),
     Field("script", "Script that the guest runs", metavar="<file>", kind=content),
-    Field("executor", "Command that is run in the clone", metavar="<command>"),
+    Field(
+        "executor",
+        "Command that is run in the clone, or that the script's file is given to:"
+        " manifest for Puppet, playbook for Ansible",
+        metavar="<command>",
+    ),
     # --timeout is that of --wait.
     Field(
         "script-timeout",
