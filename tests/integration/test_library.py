@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The helper library, Puppet and Ansible in real guests, by an image with a package tool.
+"""The helper library, Puppet and Ansible in real guests.
 
-The image is built here. It has a signed repository of its own: no guest needs a mirror.
+Their image, with a package tool, is built here. It has a signed repository of its own:
+no guest needs a mirror.
 """
 
 from __future__ import annotations
@@ -222,7 +223,8 @@ def test_a_builder_is_refused(place: Place) -> None:
     done = place.apply(
         "provisioners:\n"
         "  b: {builder: 'https://git.example/a.git', executor: sh run.sh}\n"
-        f"instances:\n  b: {{driver: lxd, image: {place.image('lxd')}, provisioner: b}}\n"
+        "instances:\n"
+        f"  b: {{driver: lxd, image: {place.image('lxd')}, provisioner: b}}\n"
     )
     assert done.returncode == 1
     assert f"image {place.image('lxd')} has no git" in done.stdout + done.stderr
