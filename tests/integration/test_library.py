@@ -23,7 +23,7 @@ from tests.integration.provisioning import Client
 
 HERE = Path(__file__).parent
 TYPES = {"docker": "docker-container", "lxd": "lxd"}
-FILES = {"docker": "library-docker.tar", "lxd": "library-lxd.squashfs"}
+FILES = {"docker": "library-docker.tar", "lxd": "library-lxd-unified.tar.gz"}
 
 MANIFEST = """
 file { '/srv/page': content => "made for ${facts['greeting']}, ${facts['token']}" }
@@ -126,7 +126,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         files=(File("/srv/repository", source=_repository(folder)),),
         properties={"os_distro": "it"},
     )
-    formats = (Packaging.DOCKER, Packaging.LXD)
+    formats = (Packaging.DOCKER, Packaging.LXD_UNIFIED)
     build.build(recipe, folder / "out", packagings=formats, log=lambda _: None)
     admin = provisioning.administrator()
     place = Place(admin, f"it-{secrets.token_hex(3)}", folder)
