@@ -167,7 +167,7 @@ class ImageFacts:
     min_memory_mb: int = 0
     min_disk_gb: int = 0
     record: str = ""
-    without: frozenset[str] = frozenset()
+    without: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -175,4 +175,6 @@ def _image(found: Mapping[str, Any]) -> ImageFacts | DomainError:
     fields = dict(found)
     if fields["driver"]:
         fields["driver"] = Driver(fields["driver"])
+    # JSON has lists only; facts that were stored by an older release have none.
+    fields["without"] = tuple(fields.get("without", ()))
     return ImageFacts(**fields)

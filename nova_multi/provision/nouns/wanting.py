@@ -215,7 +215,7 @@ class Wanting(Wishes):
             image.min_memory_mb,
             image.min_disk_gb,
             record.uuid if record else "",
-            known_missing(image.properties),
+            tuple(sorted(known_missing(image.properties))),
         )
 
     # -- keeping

@@ -32,7 +32,9 @@ def test_facts_are_the_same_after_a_database():
         variables={"A": "1"},
     )
     images = {
-        ("debian-12", None): ImageFacts("i", "debian", Driver.DOCKER, 1, 2, "r"),
+        ("debian-12", None): ImageFacts(
+            "i", "debian", Driver.DOCKER, 1, 2, "r", ("git",)
+        ),
         ("plain", Driver.LXD): ImageFacts("j", "plain"),
     }
     facts = Facts(images, {"known": known}, {"password": 3}, {"campus": "id"})

@@ -387,7 +387,7 @@ BUILDER = {
 def without_git(wanted):
     facts = facts_of(wanted)
     images = {
-        key: dataclasses.replace(image, without=frozenset({"git"}))
+        key: dataclasses.replace(image, without=("git",))
         for key, image in facts.images.items()
     }
     return dataclasses.replace(facts, images=images)
