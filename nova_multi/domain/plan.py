@@ -216,14 +216,14 @@ class Facts:
     """What was found of the names in a definition.
 
     :ivar images: an error where one can't be used; it counts only if it is needed.
-    :ivar sources: what the definition's own images are made of: ``url``, or ``file``,
-        a record's UUID, with its ``content``, a checksum; an error where that can't be
-        had, which counts only if it is needed.
     :ivar provisioners: those that the service knows and the definition does not.
     :ivar secrets: for each input whose value is kept, how often that has changed.
     :ivar networks: ids of those that are neither the definition's nor the environment's
         own; an error where one can't be used, which counts only if it is needed.
     :ivar ranges: of networks' addresses.
+    :ivar sources: what the definition's own images are made of: ``url``, or ``file``,
+        a record's UUID, with its ``content``, a checksum; an error where that can't be
+        had, which counts only if it is needed.
     :ivar room: what the value of an input's attribute takes in a script's user-data, in
         bytes; not kept with the rest.
     :ivar ways: how a script and secrets may come to a guest; not kept either.
@@ -232,13 +232,13 @@ class Facts:
     images: Mapping[ImageKey, ImageFacts | DomainError] = dataclasses.field(
         default_factory=dict
     )
-    sources: Mapping[str, Mapping[str, str] | DomainError] = dataclasses.field(
-        default_factory=dict
-    )
     provisioners: Mapping[str, Provisioner] = dataclasses.field(default_factory=dict)
     secrets: Mapping[str, int] = dataclasses.field(default_factory=dict)
     networks: Mapping[str, str | DomainError] = dataclasses.field(default_factory=dict)
     ranges: Ranges = Ranges()
+    sources: Mapping[str, Mapping[str, str] | DomainError] = dataclasses.field(
+        default_factory=dict
+    )
     room: Mapping[tuple[str, str], int] = dataclasses.field(
         default_factory=dict, repr=False
     )
