@@ -14,7 +14,7 @@ import subprocess
 import tarfile
 from pathlib import Path
 
-from nova_multi.inspection import cpio
+from nova_multi import cpio
 
 #: Bytes of a sector, sectors of the disk, and those before its one partition.
 _SECTOR, _SECTORS, _BEGIN = 512, 40 * 2048, 2048

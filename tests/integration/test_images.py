@@ -2,8 +2,8 @@
 """Images by commands: of a file, from a URL, of an instance, and installed.
 
 Systems are installed by a small installer of the tests' own. It runs three times at
-once, since each machine is emulated: once well, once with an answer that fails, and once
-it waits for ever, in a service of the tests' own with a short time limit.
+once, since each machine is emulated: once well, once with an answer that fails, and
+once it waits for ever, in a service of the tests' own with a short time limit.
 """
 
 from __future__ import annotations
