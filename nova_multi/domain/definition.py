@@ -143,17 +143,35 @@ class NetworkDefinition:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ImageDefinition:
-    """An image that the file brings along: made by a URL, or known by another name.
+    """An image of the file: made for the environment, or known by another name.
 
-    :ivar source: name or id of an image that is there; else ``download_url``.
-    :ivar checksum: ``sha256:<hex>`` of what the URL gives, or empty.
+    It comes from one place: ``source``, ``download_url``, ``file`` or ``instance``.
+
+    :ivar source: name or id of an image that is there; this is another name for it.
+    :ivar download_url: where it is fetched from.
+    :ivar file: name or id of a file that the service keeps.
+    :ivar instance: of the file, of whose first one the image is made once it stands.
+    :ivar type: of what is fetched, or in the file.
+    :ivar checksum: ``sha256:<hex>`` of that, or empty.
+    :ivar properties: in Glance, beside those of the fields and those that route it.
     """
 
     name: str
     source: str = ""
     download_url: str = ""
+    file: str = ""
+    instance: str = ""
     type: str = ""
     checksum: str = ""
+    os: str = ""
+    version: str = ""
+    architecture: str = ""
+    properties: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    @property
+    def is_made(self) -> bool:
+        """Whether an apply makes it; another name for one is nothing of its own."""
+        return not self.source
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import enum
+import re
 from collections.abc import Callable, Mapping
 
 from nova_multi.domain.driver import Driver
@@ -44,6 +45,13 @@ class ImageType(enum.StrEnum):
         if self in (ImageType.LXC_CONTAINER, ImageType.LXD):
             return Driver.LXD
         return Driver.LIBVIRT
+
+    @classmethod
+    def of_driver(cls, driver: Driver) -> ImageType:
+        """What an image of an instance is that a driver runs."""
+        if driver is Driver.DOCKER:
+            return cls.DOCKER_CONTAINER
+        return cls.LXD if driver is Driver.LXD else cls.DISK
 
 
 #: Glance's property: programs that were looked for in an image and are not in it.
@@ -107,6 +115,48 @@ def canonical_architecture(text: str, field: str = "architecture") -> str:
             field=field,
         )
     return found
+
+
+#: Properties that Glance, the service or fields of their own decide.
+_RESERVED = frozenset(
+    (
+        *("id", "name", "status", "visibility", "owner", "size", "virtual_size"),
+        *("disk_format", "container_format", "min_disk", "min_ram", "checksum"),
+        *("protected", "created_at", "updated_at", "tags", "self", "file", "schema"),
+        *("stores", "locations", "direct_url", "os_hidden", "hypervisor_type"),
+        *("img_hv_type", "os_distro", "os_version", "architecture"),
+    )
+)
+_RESERVED_STARTS = ("os_hash_", "os_glance_", "nova_multi", "trait:CUSTOM_HYPERVISOR")
+_PROPERTY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_:.-]{0,254}", re.ASCII)
+
+
+def check_property(name: str) -> str:
+    """See that an image may be given a property of that name.
+
+    :raises Invalid: it is none, or not the user's to set.
+    """
+    if not _PROPERTY.fullmatch(name):
+        raise Invalid(
+            f"{name!r:.80} is no name of a property: letters, digits, '_', ':', '.' and"
+            " '-', the first a letter or digit"
+        )
+    if name in _RESERVED or name.startswith(_RESERVED_STARTS):
+        raise Invalid(f"the property {name} is not for a definition to set")
+    return name
+
+
+def told_properties(
+    os: str = "", version: str = "", architecture: str = ""
+) -> dict[str, str]:
+    """What Glance calls what is told of an image's system.
+
+    :raises Invalid: the architecture is unknown.
+    """
+    found = {"os_distro": os, "os_version": version}
+    if architecture:
+        found["architecture"] = canonical_architecture(architecture)
+    return {key: value for key, value in found.items() if value}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -48,6 +48,8 @@ class PresentInstance:
     :ivar actual: what Nova says now; None where that is not known.
     :ivar told: what references were worth when its script got them.
     :ivar needs: parts that it was made after.
+    :ivar image_record: UUID of the record of the environment's own image that it was
+        made of; empty for any other.
     :ivar networks: that it was asked to be on; none is the environment's own.
     :ivar addresses: in the first of them, IPv4 first.
     """
@@ -59,6 +61,7 @@ class PresentInstance:
     condition: Condition = Condition.STANDING
     words: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     image: str = ""
+    image_record: str = ""
     driver: Driver | None = None
     size: Size = Size(0, 0, 0)
     actual: Size | None = None
@@ -97,6 +100,29 @@ class PresentNetwork:
     actual_dns: tuple[str, ...] | None = None
     actual_dhcp: str | None = None
     connected: bool = True
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class PresentImage:
+    """An image that a definition has made, as it is now.
+
+    :ivar uuid: of its record.
+    :ivar id: in Glance; empty while there is none.
+    :ivar words: what the definition said of where it comes from (:mod:`imaging`).
+    :ivar properties: that the definition has given it.
+    :ivar actual: those that Glance has otherwise now, by name; empty for none.
+    :ivar condition: failed where its making was left half-way.
+    """
+
+    uuid: str
+    name: str
+    id: str = ""
+    words: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    properties: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    actual: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    condition: Condition = Condition.STANDING
+    min_memory_mb: int = 0
+    min_disk_gb: int = 0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -146,6 +172,7 @@ class Present:
     environment: PresentEnvironment | None = None
     instances: tuple[PresentInstance, ...] = ()
     networks: tuple[PresentNetwork, ...] = ()
+    images: tuple[PresentImage, ...] = ()
     saved: tuple[SavedDisk, ...] = ()
 
 
@@ -196,6 +223,9 @@ class Facts:
     :ivar networks: ids of those that are neither the definition's nor the environment's
         own; an error where one can't be used, which counts only if it is needed.
     :ivar ranges: of networks' addresses.
+    :ivar sources: what the definition's own images are made of: ``url``, or ``file``,
+        a record's UUID, with its ``content``, a checksum; an error where that can't be
+        had, which counts only if it is needed.
     :ivar room: what the value of an input's attribute takes in a script's user-data, in
         bytes; not kept with the rest.
     :ivar ways: how a script and secrets may come to a guest; not kept either.
@@ -208,6 +238,9 @@ class Facts:
     secrets: Mapping[str, int] = dataclasses.field(default_factory=dict)
     networks: Mapping[str, str | DomainError] = dataclasses.field(default_factory=dict)
     ranges: Ranges = Ranges()
+    sources: Mapping[str, Mapping[str, str] | DomainError] = dataclasses.field(
+        default_factory=dict
+    )
     room: Mapping[tuple[str, str], int] = dataclasses.field(
         default_factory=dict, repr=False
     )
@@ -252,7 +285,7 @@ class Difference:
 class PlanStep:
     """What is done with one thing; a sub-task of an apply, or two where it is replaced.
 
-    :ivar kind: environment, network or instance.
+    :ivar kind: environment, network, image or instance.
     :ivar cidr: of a network that is made.
     :ivar name: that it has afterwards.
     :ivar record: UUID of what is there; empty for what is new.

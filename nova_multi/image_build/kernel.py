@@ -13,9 +13,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from nova_multi import cpio
 from nova_multi.domain.recipe import Recipe
 from nova_multi.exception import BuildError
-from nova_multi.image_build import cpio
 from nova_multi.image_build.contents import INITRAMFS, below
 from nova_multi.image_build.programs import run
 

@@ -93,6 +93,11 @@ class Common(command.Command):
         return client
 
 
+#: Options of fields whose own names ``openstack`` itself would take for options of its
+#: own: it takes what they begin with, too.
+_FLAGS = {"os": "os-name", "version": "os-version"}
+
+
 class Noun:
     """What the commands of a noun differ in; mixed into each of them.
 
@@ -173,7 +178,7 @@ class List(Scoped, command.Lister):
         parser = super().get_parser(prog_name)
         self.add_scope(parser)
         for name in self.filters:
-            flag = name.replace("_", "-")
+            flag = _FLAGS.get(name) or name.replace("_", "-")
             parser.add_argument(
                 f"--{flag}",
                 dest=f"filter_{name}",

@@ -28,6 +28,12 @@ MAX_ALL_OUTPUTS = 32 * 1024
 _CONTROL = re.compile(
     r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07\x1b]*\x07|[\x00-\x08\x0b-\x1f\x7f-\x9f]"
 )
+#: The same where Nova has left the escape out, and the line that ``screen`` draws at
+#: the foot: Debian's installer runs in it.
+_BARE = re.compile(r"\[(?:[0-9;]{1,12}[ABHJKm]|[HJm](?=\[|$))")
+_FOOT = re.compile(
+    r"\[ [^\[\]]*\d[-*]? ?\w[^\[\]]*\] ?\[ \w{3} ?\d{1,2} {1,2}\d{1,2}:\d\d \]"
+)
 _OUTPUT = re.compile(r"([A-Za-z_][A-Za-z0-9_]{0,63}) (.*)", re.DOTALL)
 #: The phase that every script is in, of which there is nothing to tell.
 _RUN = "run"
@@ -152,7 +158,8 @@ def last_lines(text: str, count: int, length: int) -> list[str]:
     lines: list[str] = []
     for line in reversed(text.split("\n")):
         # What was written over is gone: progress comes so.
-        seen = _clean(line.rstrip("\r").rpartition("\r")[2]).strip()
+        seen = _clean(line.rstrip("\r").rpartition("\r")[2])
+        seen = _FOOT.sub("", _BARE.sub("", seen)).strip()
         if seen:
             lines.append(seen[:length])
             if len(lines) == count:

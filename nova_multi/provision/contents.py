@@ -43,6 +43,9 @@ def _records(store: Store, within: Record) -> Iterator[tuple[str, list[str]]]:
     found = store.list_records(Kind.NETWORK, scope=within.uuid, limit=_TOLD)
     if found:
         yield "networks of its definition", [each.name for each in found]
+    found = store.list_records(Kind.IMAGE, scope=within.uuid, limit=_TOLD)
+    if found:
+        yield "images of its definition", [each.name for each in found]
     kept = saved.records(store, within.uuid)
     if kept:
         yield "saved disks", [each.name for each in kept[:_TOLD]]

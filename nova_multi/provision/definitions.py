@@ -103,6 +103,7 @@ def written(facts: Facts) -> dict[str, Any]:
     return {
         "images": images,
         "networks": {name: _error_or(each) for name, each in facts.networks.items()},
+        "sources": {name: _error_or(each) for name, each in facts.sources.items()},
         "ranges": dataclasses.asdict(facts.ranges),
         "provisioners": provisioners,
         "secrets": dict(facts.secrets),
@@ -130,6 +131,10 @@ def facts_of(written: Mapping[str, Any]) -> Facts:
             name: found if isinstance(found, str) else _error(found, "networks")
             # Tasks from before an upgrade have none.
             for name, found in written.get("networks", {}).items()
+        },
+        sources={
+            name: _error(found, "images") if "error" in found else dict(found)
+            for name, found in written.get("sources", {}).items()
         },
         ranges=Ranges(**written.get("ranges", {})),
         provisioners={

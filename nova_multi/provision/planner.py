@@ -24,7 +24,7 @@ from nova_multi.domain.plan import (
     SavedDisk,
 )
 from nova_multi.domain.publish import Place
-from nova_multi.provision import comparing, ordering, refusals, wiring
+from nova_multi.provision import comparing, imaging, ordering, refusals, wiring
 from nova_multi.provision.recipes import Recipe, recipes, room_problem
 from nova_multi.provision.references import Standing
 
@@ -73,6 +73,13 @@ def plan_destroy(
         needs[wiring.delete_group(network.name)] = {
             delete_group(each.part) for each in own if network.name in each.networks
         }
+    # What its hours end for has them again the next day.
+    images = () if stays else present.images
+    steps += imaging.deletions(images)
+    for image in images:
+        needs[imaging.delete_group(image.name)] = {
+            delete_group(each.part) for each in own if each.image_record == image.uuid
+        }
     there = present.environment
     if there and there.made and not foreign and not stays:
         step = PlanStep(Action.DELETE, Kind.ENVIRONMENT, there.name, ENVIRONMENT)
@@ -88,6 +95,8 @@ class _Planner:
         self._definition = definition
         self._present = present
         self._room, self._ways = facts.room, facts.ways
+        facts = imaging.with_images(definition, facts, present.images)
+        self._imaging = imaging.Imaging(definition, present, facts)
         self._recipes = recipes(definition, facts)
         self._wiring = wiring.wiring(definition, present, facts)
         self._there: dict[str, dict[int, PresentInstance]] = {}
@@ -115,6 +124,7 @@ class _Planner:
                 self._instance(recipes[part], index, name)
                 for index, name in enumerate(recipes[part].names)
             ]
+            self._imaging.stood(part, self._after[part])
         leftovers = [
             each
             for part, by_index in self._there.items()
@@ -127,6 +137,7 @@ class _Planner:
             wanted = {make_group(each) for each in recipe.needs}
             needs[make_group(part)] = wanted | {ENVIRONMENT}
         self._wire(needs, leftovers)
+        self._image(needs, leftovers)
         self._check_names(needs)
         self._check_ports(needs)
         if self._wrong:
@@ -152,6 +163,7 @@ class _Planner:
         found = comparing.differences(recipe, name, there, self._standing)
         cleared = self._wiring.cleared
         found = (*(cleared[each] for each in there.networks if each in cleared), *found)
+        found = (*self._imaging.differences(recipe.image, there), *found)
         if not found:
             self._unchanged += 1
             return there
@@ -268,6 +280,31 @@ class _Planner:
                     # Those that stay are off it already.
                     if leaving and (gone or name not in wired.cleared):
                         needs.setdefault(leaving, set()).add(group)
+
+    def _image(
+        self, needs: dict[str, set[str]], leftovers: Iterable[PresentInstance]
+    ) -> None:
+        """Images come before what is made of them, and after what they are made of."""
+        imaged = self._imaging
+        if imaged.is_idle:
+            return
+        self._steps += imaged.steps
+        self._wrong += imaged.wrong
+        for name, image in self._definition.images.items():
+            wanted = needs.setdefault(imaging.make_group(name), set())
+            wanted.add(ENVIRONMENT)
+            if image.instance:
+                wanted.add(make_group(image.instance))
+        for part, recipe in self._recipes.items():
+            if imaged.makes(recipe.image):
+                needs[make_group(part)].add(imaging.make_group(recipe.image))
+        going = {each.uuid for each in (*leftovers, *self._cleared)}
+        for part, by_index in self._there.items():
+            for each in by_index.values():
+                gone = each.uuid in going
+                imaged.leave(each, delete_group(part) if gone else make_group(part))
+        for group, groups in imaged.needs.items():
+            needs.setdefault(group, set()).update(groups)
 
     # -- what others have
 

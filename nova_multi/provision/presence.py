@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What stands in an environment: our own records, and what Nova says of them.
 
-It costs one list of servers, however many there are, and three of Neutron's where
-definitions have made networks.
+It costs one list of servers, however many there are, three of Neutron's where
+definitions have made networks, and a request for each image that they have made.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
-from nova_multi.cloud.values import Server, Subnet
+from nova_multi.cloud.values import Server, StoredImage, Subnet
 from nova_multi.domain.driver import Driver
+from nova_multi.domain.errors import NotFound
 from nova_multi.domain.host import HostType
 from nova_multi.domain.instance import Size
 from nova_multi.domain.names import Kind
@@ -19,11 +20,12 @@ from nova_multi.domain.plan import (
     Condition,
     Present,
     PresentEnvironment,
+    PresentImage,
     PresentInstance,
     PresentNetwork,
 )
 from nova_multi.domain.publish import Publish
-from nova_multi.provision import hours, publishing, saved
+from nova_multi.provision import hours, publishing, saved, sharing
 from nova_multi.provision.store import Record
 from nova_multi.provision.tools import Tools
 
@@ -32,6 +34,10 @@ from nova_multi.provision.tools import Tools
 PART, INDEX, WORDS, TOLD, NEEDS = "part", "index", "words", "told", "needs"
 #: The image as the definition calls it; ``image`` is its id.
 IMAGE_NAME = "image_name"
+#: UUID of the record of the definition's own image that it was made of.
+IMAGE_RECORD = "image_record"
+#: Keys of an image's record: see :class:`nova_multi.domain.plan.PresentImage`.
+PROPERTIES = "properties"
 #: Names of the definition's networks that it is on.
 NETWORKS = "own_networks"
 #: Key of an environment's record: an apply has made it.
@@ -68,6 +74,7 @@ def read(tools: Tools, environment: Record | None) -> Present:
         described,
         tuple(instances),
         tuple(_networks(tools, environment, networks)),
+        tuple(_images(tools, environment)),
         saved.disks(tools.store, environment.uuid),
     )
 
@@ -133,6 +140,68 @@ def _network(
     )
 
 
+def images_of(tools: Tools, environment: Record) -> list[Record]:
+    """Records of the images that definitions have made in an environment."""
+    return tools.store.list_records(Kind.IMAGE, scope=environment.uuid)
+
+
+def _images(tools: Tools, environment: Record) -> Iterator[PresentImage]:
+    """Images, as Glance has them now; each is asked for by itself."""
+    records = images_of(tools, environment)
+    makers = {each.task_uuid for each in records if _is_coming(each)}
+    makers |= {each.data["deleting"] for each in records if each.data.get("deleting")}
+    going_on = makers - tools.store.ends(makers).keys()
+    for record in records:
+        yield image(record, stored_image(tools, record), going_on)
+
+
+def stored_image(tools: Tools, record: Record) -> StoredImage | None:
+    """An image of a record as Glance has it; None if there is none."""
+    if not record.openstack_id:
+        return None
+    home = sharing.image_home(tools, record.data.get("home", ""))
+    try:
+        return home.images.image(record.openstack_id)
+    except NotFound:
+        return None
+
+
+def image(
+    record: Record, stored: StoredImage | None, going_on: Collection[str] = ()
+) -> PresentImage:
+    """An image by its record, and by what Glance says of it."""
+    data = record.data
+    found = PresentImage(
+        uuid=record.uuid,
+        name=record.name,
+        id=record.openstack_id,
+        words=data.get(WORDS, {}),
+        properties=data.get(PROPERTIES, {}),
+    )
+    if data.get("deleting") in going_on:
+        return dataclasses.replace(found, condition=Condition.GONE)
+    if _is_coming(record):
+        coming = record.task_uuid in going_on
+        condition = Condition.STANDING if coming else Condition.FAILED
+        return dataclasses.replace(found, condition=condition)
+    if stored is None or stored.status != "active":
+        return dataclasses.replace(found, condition=Condition.GONE)
+    return dataclasses.replace(
+        found,
+        min_memory_mb=stored.min_memory_mb,
+        min_disk_gb=stored.min_disk_gb,
+        actual={
+            key: stored.properties.get(key, "")
+            for key, value in found.properties.items()
+            if stored.properties.get(key) != value
+        },
+    )
+
+
+def _is_coming(record: Record) -> bool:
+    return record.data.get("state") != "ready"
+
+
 def describe(tools: Tools, environment: Record) -> PresentEnvironment:
     """An environment by its records alone."""
     address = publishing.address_record(tools, environment.uuid)
@@ -167,6 +236,7 @@ def instance(
         condition=condition,
         words=data.get(WORDS, {}),
         image=data.get(IMAGE_NAME, ""),
+        image_record=data.get(IMAGE_RECORD, ""),
         driver=Driver(driver) if driver else None,
         size=Size(*amounts),
         actual=actual,

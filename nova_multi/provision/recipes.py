@@ -106,11 +106,16 @@ class Recipe:
 
 
 def image_key(definition: Definition, facts: Facts, part: str) -> ImageKey:
-    """What a part calls its image, and the driver that it asks for."""
+    """What a part calls its image, and the driver that it asks for.
+
+    Names are the definition's own images first; another name is as good as the name.
+    """
     instance = definition.instances[part]
     provisioner = _provisioner(definition, facts, instance)
+    name = instance.image or provisioner.image
+    own = definition.images.get(name)
     return (
-        instance.image or provisioner.image,
+        own.source if own and own.source else name,
         instance.driver or provisioner.driver,
     )
 
@@ -126,12 +131,23 @@ def recipes(definition: Definition, facts: Facts) -> dict[str, Recipe]:
     for part in definition.instances:
         recipe = _recipe(definition, facts, part, parts)
         # The definition itself knows nothing of what others' provisioners depend on.
-        more = (each for names in recipe.depends.values() for each in names)
+        more = [each for names in recipe.depends.values() for each in names]
+        image = definition.images.get(recipe.image)
+        if image and image.instance:
+            more.append(image.instance)
         wanted = tuple(dict.fromkeys([*needs[part], *more]))
         found[part] = dataclasses.replace(
             recipe, needs=tuple(each for each in wanted if each != part)
         )
     return found
+
+
+def with_image(definition: Definition, facts: Facts, recipe: Recipe) -> Recipe:
+    """A recipe once the image that it takes is known better than it was."""
+    instance = definition.instances[recipe.part]
+    provisioner = _provisioner(definition, facts, instance)
+    _, asked = image_key(definition, facts, recipe.part)
+    return _made(recipe, instance, provisioner, asked, facts)
 
 
 def _recipe(

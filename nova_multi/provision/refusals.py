@@ -30,11 +30,6 @@ def check(definition: Definition, facts: Facts) -> None:
 
 
 def _to_come(definition: Definition, facts: Facts) -> Iterator[Unsupported]:
-    for section in ("images",):
-        if getattr(definition, section):
-            yield Unsupported(
-                f"section {section} of a definition is not there yet", field=section
-            )
     in_use = {each.provisioner for each in definition.instances.values() if each.count}
     for name, instance in definition.instances.items():
         known = definition.provisioners.get(

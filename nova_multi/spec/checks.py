@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from nova_multi.domain.definition import (
+    ImageDefinition,
     InstanceDefinition,
     NetworkDefinition,
     Root,
@@ -46,6 +47,7 @@ def check(ctx: Context, root: Spot, found: Mapping[str, Any]) -> None:
     schedule: Schedule | None = found.get("schedule")
     if schedule and schedule.save:
         _check_saved(ctx, root.at("schedule").at("save"), schedule, known)
+    _check_images(ctx, root, found.get("images", {}), known)
     for use in ctx.uses:
         _check_use(ctx, use, known, instances)
     order.check(ctx, root, found, known, _names(root, "provisioners"))
@@ -59,6 +61,25 @@ def _check_saved(
             hint = ctx.report.suggest(item.value, known)
             told = f"there is no instance {shown(item.value)} in the file{hint}"
             ctx.add(item, told, "not_found")
+
+
+def _check_images(
+    ctx: Context,
+    root: Spot,
+    images: Mapping[str, ImageDefinition],
+    instances: Collection[str],
+) -> None:
+    known = _names(root, "images")
+    for name, spot in ctx.images_used:
+        if name not in known:
+            hint = ctx.report.suggest(name, known)
+            ctx.add(spot, f"there is no image {name} in the file{hint}", "not_found")
+    for image in images.values():
+        if image.instance and image.instance not in instances:
+            hint = ctx.report.suggest(image.instance, instances)
+            told = f"there is no instance {shown(image.instance)} in the file{hint}"
+            spot = root.at("images").at(image.name).at("instance")
+            ctx.add(spot, told, "not_found")
 
 
 def _names(root: Spot, section: str) -> Collection[str]:

@@ -76,6 +76,7 @@ class Context:
     :ivar flawed: paths of things by name of which something could not be read.
     :ivar added: characters of inputs and script files in their places.
     :ivar uses: references that have to wait until all of the file is read.
+    :ivar images_used: names of images that must be the file's own, and where.
     """
 
     report: Report
@@ -88,6 +89,7 @@ class Context:
     flawed: set[Path] = dataclasses.field(default_factory=set)
     added: int = 0
     uses: list[Use] = dataclasses.field(default_factory=list)
+    images_used: list[tuple[str, Spot]] = dataclasses.field(default_factory=list)
 
     def attempt(self, read: Callable[[Context, Spot], _T], spot: Spot) -> _T | Missing:
         """What a function reads, or MISSING, which is reported then."""

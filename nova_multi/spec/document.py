@@ -11,7 +11,11 @@ from typing import Any
 from nova_multi.domain import names
 from nova_multi.domain.definition import ImageDefinition, NetworkDefinition
 from nova_multi.domain.errors import Invalid
-from nova_multi.domain.image import ImageType
+from nova_multi.domain.image import (
+    ImageType,
+    canonical_architecture,
+    check_property,
+)
 from nova_multi.domain.names import Kind as Noun
 from nova_multi.domain.ranges import span_problem
 from nova_multi.spec import hours, kinds, templates
@@ -25,6 +29,10 @@ from nova_multi.spec.tree import Node, Spot
 
 _NETWORK_NAME = r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?"
 _IMAGE_NAME = r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,253}[A-Za-z0-9])?"
+
+#: Where an image may come from; one of these.
+_SOURCES = ("source", "download_url", "file", "instance")
+_PROPERTY = kinds.text(r"[^\x00-\x1f\x7f]*", "one line of text")
 
 NETWORK = Table(
     "a network",
@@ -65,14 +73,38 @@ IMAGE = Table(
             "Where it is fetched from; the service decides whether it goes there.",
         ),
         Field(
+            "file",
+            kinds.name_or_id("a file"),
+            "A file that the service keeps, of which it is made.",
+        ),
+        Field(
+            "instance",
+            kinds.name_or_id("an instance"),
+            "An instance of the file, of which it is made once that stands.",
+        ),
+        Field(
             "type",
             kinds.word(ImageType.parse, ImageType),
-            "What the URL gives.",
+            "What the URL gives, or the file is.",
         ),
         Field(
             "checksum",
             kinds.text("sha256:[0-9a-f]{64}", "sha256: and 64 hexadecimal digits"),
-            "Of what the URL gives: sha256: and 64 hexadecimal digits.",
+            "Of that: sha256: and 64 hexadecimal digits.",
+        ),
+        Field("os", kinds.LINE, "Distribution, such as debian."),
+        Field("version", kinds.LINE, "Of the distribution, such as 12."),
+        Field(
+            "architecture",
+            kinds.text(
+                "[A-Za-z0-9_]*", "an architecture", check=canonical_architecture
+            ),
+            "Such as x86_64 or aarch64.",
+        ),
+        Field(
+            "properties",
+            section(check_property, _PROPERTY.read, dict(_PROPERTY.schema), most=100),
+            "Further properties in Glance, by name.",
         ),
     ),
 )
@@ -100,14 +132,24 @@ def _read_image(ctx: Context, spot: Spot) -> ImageDefinition:
         return ImageDefinition(spot.name, source=source)
     found = IMAGE.read(ctx, spot)
     given = mapping(spot)
-    if ("source" in given) == ("download_url" in given):
-        ctx.add(spot, "an image needs either a source or a download_url")
-    elif "source" in given:
-        for field in ("type", "checksum"):
+    sources = [field for field in _SOURCES if field in given]
+    if len(sources) != 1:
+        told = f"an image needs one of {', '.join(_SOURCES)}"
+        ctx.add(spot.at(sources[1]) if sources else spot, told)
+    elif sources[0] in ("source", "instance"):
+        fields = ["type", "checksum"]
+        # What is there has its own.
+        if sources[0] == "source":
+            fields += ["os", "version", "architecture", "properties"]
+        for field in fields:
             if field in given:
-                ctx.add(spot.at(field), f"{field} needs a download_url")
+                told = f"{field} needs a download_url or a file"
+                if field not in ("type", "checksum"):
+                    told += ", or an instance"
+                ctx.add(spot.at(field), told)
     elif "type" not in given:
-        ctx.add(spot, "an image with a download_url needs a type", "missing_field")
+        told = f"an image with a {sources[0]} needs a type"
+        ctx.add(spot, told, "missing_field")
     return ImageDefinition(spot.name, **found)
 
 

@@ -88,8 +88,14 @@ def _image(each: ImageDefinition) -> dict[str, Any]:
     return _given(
         source=_text(each.source),
         download_url=_text(each.download_url),
+        file=_text(each.file),
+        instance=_text(each.instance),
         type=each.type,
         checksum=each.checksum,
+        os=_text(each.os),
+        version=_text(each.version),
+        architecture=each.architecture,
+        properties={key: _text(value) for key, value in each.properties.items()},
     )
 
 

@@ -16,7 +16,7 @@ from nova_multi.domain.errors import Invalid
 from nova_multi.domain.host import HostType
 from nova_multi.domain.names import Kind as Noun
 from nova_multi.domain.provisioner import Provisioner
-from nova_multi.spec import kinds
+from nova_multi.spec import kinds, templates
 from nova_multi.spec.context import MISSING, Context, Told, Wrong
 from nova_multi.spec.kinds import Kind
 from nova_multi.spec.problems import shown
@@ -129,6 +129,23 @@ def _executor(ctx: Context, spot: Spot) -> str:
 
 EXECUTOR = Kind(_executor, {"type": "string", "maxLength": 255})
 
+_ANY_IMAGE = kinds.name_or_id("an image")
+
+
+def _image(ctx: Context, spot: Spot) -> str:
+    """A name; ``${images.NAME}`` is that of an image of the file, which must be there.
+
+    :raises Wrong: it is none.
+    """
+    found = templates.image_named(spot.value) if isinstance(spot.value, str) else None
+    if found is None:
+        return str(_ANY_IMAGE.read(ctx, spot))
+    ctx.images_used.append((found, spot))
+    return found
+
+
+IMAGE_NAME = Kind(_image, _ANY_IMAGE.schema)
+
 _SIZES = (
     Field("cpus", kinds.whole(1, 4096), "Virtual CPUs."),
     Field("memory", kinds.size("MB"), "Memory.", target="memory_mb"),
@@ -153,7 +170,7 @@ PROVISIONER = Table(
         _DESCRIPTION,
         Field(
             "image",
-            kinds.name_or_id("an image"),
+            IMAGE_NAME,
             "What it begins with: of the file, or one that the service knows.",
         ),
         _DRIVER,
@@ -197,7 +214,7 @@ INSTANCE = Table(
         _DRIVER,
         Field(
             "image",
-            kinds.name_or_id("an image"),
+            IMAGE_NAME,
             "Of the file, or one that the service knows.",
         ),
         *_SIZES,

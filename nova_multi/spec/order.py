@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from nova_multi.domain.definition import (
+    ImageDefinition,
     InstanceDefinition,
     ProvisionerDefinition,
     Root,
@@ -73,6 +74,9 @@ def check(
             needs.setdefault(f"{_INSTANCES_OF}{instance.provisioner}", []).append(
                 (instance.name, spot)
             )
+    for name, wanted, spot in _of_images(root, found):
+        if wanted in instances:
+            needs.setdefault(name, []).append((wanted, spot))
     for name, edges in depends.items():
         if name not in in_circles:
             needs.setdefault(f"{_NEEDS_OF}{name}", []).extend(
@@ -96,6 +100,23 @@ def _listed(
         for index, each in enumerate(wanted):
             complete = len(places) == len(wanted)
             yield name, places[index] if complete else listed, each
+
+
+def _of_images(root: Spot, found: Mapping[str, Any]) -> Iterator[tuple[str, str, Spot]]:
+    """Instances with the one that their image is made of, and where it is named."""
+    images: Mapping[str, ImageDefinition] = found.get("images", {})
+    if not any(each.instance for each in images.values()):
+        return
+    provisioners = found.get("provisioners", {})
+    for instance in found.get("instances", {}).values():
+        provisioner = provisioners.get(instance.provisioner)
+        spot, image = root.at("instances").at(instance.name), instance.image
+        if not image and provisioner:
+            spot = root.at("provisioners").at(provisioner.name)
+            image = provisioner.image
+        source = images.get(image)
+        if source and source.instance:
+            yield instance.name, source.instance, spot.at("image")
 
 
 def _unknown(

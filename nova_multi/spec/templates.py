@@ -32,6 +32,10 @@ ENVIRONMENT_ATTRIBUTES = ("name", "partition", "publish_address")
 _DOLLARS = re.compile(r"(?<!\$)(\$++)\{")
 _INPUT = re.compile(rf"inputs\.({IDENTIFIER})(?:\.([A-Za-z_]+))?", re.ASCII)
 _ENVIRONMENT = re.compile(r"environment\.([A-Za-z_]+)", re.ASCII)
+_IMAGE = re.compile(
+    r"""\$\{images(?:\.([A-Za-z0-9][A-Za-z0-9_-]{0,254})|\["([A-Za-z0-9._-]{1,255})"\])\}""",
+    re.ASCII,
+)
 _INSTANCE = re.compile(
     r"""instances(?:\.([A-Za-z0-9][A-Za-z0-9_-]{0,62})|\["([A-Za-z0-9._-]{1,63})"\])
     (?:\[([0-9]{1,4})\])?
@@ -44,6 +48,12 @@ _INSTANCE = re.compile(
 def has_references(text: str) -> bool:
     """Whether a text can't be taken as it is; cheap."""
     return "${" in text
+
+
+def image_named(text: str) -> str | None:
+    """The name in ``${images.NAME}``; None if a text is anything else."""
+    found = _IMAGE.fullmatch(text)
+    return found and (found[1] or found[2])
 
 
 def parse(text: str) -> Iterator[str | Reference | Invalid]:

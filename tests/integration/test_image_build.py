@@ -12,6 +12,8 @@ import pytest
 from nova_multi.domain.recipe import File, Init, Packaging, Recipe, User, Variant
 from nova_multi.exception import BuildError
 from nova_multi.image_build import build
+from nova_multi.inspection import roottree
+from nova_multi.inspection.unpacking import Limits
 
 DOCS = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*")
 
@@ -48,6 +50,10 @@ def test_every_format_is_the_same_a_second_time(tmp_path: pathlib.Path) -> None:
         "tiny-vm-kernel",
         "tiny-vm-initramfs",
     }
+    lxd = str(tmp_path / "one" / "tiny-lxd.squashfs")
+    # The provisioning service takes it: it holds no device nodes.
+    found = roottree.squashfs_tree(lxd, Limits(1 << 30, 10_000), 1 << 30)
+    assert not found.devices
     raw = tmp_path / "one" / "tiny-vm-raw.img"
     for name, words in (
         ("e2fsck", ["e2fsck", "-fn", str(raw)]),

@@ -280,8 +280,7 @@ def test_what_is_to_come_is_told() -> None:
         "/instances/copy_files",
         "/packages",
         "/properties",
-        "``images``",
-        *("``recipe``", "``preseed_url``", "``container_resource``", "``key``"),
+        *("``recipe``", "``container_resource``"),
     ):
         assert words in section, words
 

@@ -21,9 +21,10 @@ ALLOWED = {
     "domain": ("exception",),
     "spec": ("exception", "domain"),
     "cloud": ("exception", "domain"),
-    "image_build": ("exception", "domain"),
+    "cpio": (),
+    "image_build": ("exception", "domain", "cpio"),
     "inspection": ("exception",),
-    "provision": ("exception", "conf", "domain", "spec", "cloud", "inspection"),
+    "provision": ("exception", "conf", "domain", "spec", "cloud", "inspection", "cpio"),
     "api": ("exception", "conf", "domain", "spec", "cloud", "provision"),
     "client": ("exception",),
     # The command line reads files, with their scripts, and sends what is in them.
@@ -66,6 +67,7 @@ OWNED = {
 STDLIB_ONLY = (
     "domain",
     "exception",
+    "cpio",
     "virt.engine",
     "virt.chassis",
     # It makes the images of a deployment before anything else is installed.

@@ -7,7 +7,7 @@ from nova_multi.osc import base
 from nova_multi.osc.options import Field, size
 
 _FIELDS = (
-    Field("os", "Operating system, as you call it"),
+    Field("os-name", "Operating system, as you call it", name="os"),
     Field("memory", "Memory in GB, or with a unit", metavar="<size>", kind=size),
     Field("capacity", "Disk in GB, or with a unit", metavar="<size>", kind=size),
     Field("type", "GeneralPurpose, ComputeOptimized, MemoryOptimized..."),

@@ -12,9 +12,9 @@ from nova_multi.osc.options import Field, content, existing
 
 _PERMISSIONS = Field("permissions", "Such as rwxr-x---; public unless given")
 _WORDS = (
-    Field("os", "Operating system, such as debian"),
+    Field("os-name", "Operating system, such as debian", name="os"),
     Field("variant", "Such as server"),
-    Field("version", "Such as 12"),
+    Field("os-version", "Such as 12", name="version"),
     Field("architecture", "Such as amd64"),
     Field("timezone", "Such as America/Bogota"),
     _PERMISSIONS,

@@ -201,10 +201,13 @@ class Lookup:
             found = self._store.list_records(kind, called=called)
         else:
             if scope.partition or scope.environment:
-                partition, _ = self.home(caller, scope)
+                partition, environment = self.home(caller, scope)
                 scopes = {partition.uuid if partition else "", ""}
+                scopes |= {environment.uuid} if environment else set()
             else:
                 own = {each.uuid for each in self.partitions(caller)}
+                # Images of definitions belong to environments.
+                own |= {each.uuid for each in self.environments(caller)}
                 scopes = own | {caller.project_id, ""}
             found = self._store.list_records(kind, scopes=scopes, called=called)
         return [each for each in found if self.may(caller, each, "r")]

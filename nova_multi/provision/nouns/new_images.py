@@ -19,8 +19,8 @@ from nova_multi.domain.errors import (
 from nova_multi.domain.image import (
     Image,
     ImageType,
-    canonical_architecture,
     image_name,
+    told_properties,
 )
 from nova_multi.domain.names import Kind, check_name
 from nova_multi.domain.permissions import Permissions
@@ -40,11 +40,6 @@ _BUILT = ("recipe", "container_resource")
 _SOURCES = ("file", "download_url", "instance")
 #: What only an installation knows to do with.
 _INSTALLED = ("preseed_url", "key")
-_TYPES = {
-    Driver.DOCKER: ImageType.DOCKER_CONTAINER,
-    Driver.LXD: ImageType.LXD,
-    Driver.LIBVIRT: ImageType.DISK,
-}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -105,7 +100,7 @@ class NewImages(Noun):
         source = (
             self._kept(caller, wanted, content)
             if content is not None
-            else self._source(caller, given["download_url"])
+            else self.source(caller, given["download_url"])
         )
         if given.get("checksum"):
             source["checksum"] = str(Checksum.parse(given["checksum"]))
@@ -170,7 +165,7 @@ class NewImages(Noun):
         checksum, size = uploads.put(self._tools, project_id, content)
         return {"upload": {"checksum": checksum, "size": size}}
 
-    def _source(self, caller: Caller, url: str) -> dict[str, Any]:
+    def source(self, caller: Caller, url: str) -> dict[str, Any]:
         """Where an image is fetched from: elsewhere, or one of the service's files.
 
         :raises Invalid: it is not fetched from there.
@@ -212,7 +207,7 @@ class NewImages(Noun):
             raise Conflict(f"instance {source.name} is being deleted")
         if not source.openstack_id or source.data.get("creating"):
             raise Conflict(f"instance {source.name} is being made: wait for its task")
-        kind = _TYPES[Driver(source.data["driver"])]
+        kind = ImageType.of_driver(Driver(source.data["driver"]))
         if fields.get("type") not in (None, kind):
             raise Invalid(
                 f"instance {source.name} runs on {source.data['driver']}: an image of"
@@ -266,7 +261,7 @@ class NewImages(Noun):
         wanted.data["preseed_url"] = fields["preseed_url"]
         wanted.data["key"] = fields.get("key") or ""
         source: dict[str, Any] = {
-            "installer": self._source(caller, fields["download_url"]),
+            "installer": self.source(caller, fields["download_url"]),
             "answers": self._from(
                 caller, fields["preseed_url"], "preseed_url", answers.MAX_SIZE
             ),
@@ -382,11 +377,8 @@ def _check_sources(fields: Fields) -> None:
 
 def properties(fields: Fields) -> dict[str, str]:
     """What Glance has a name for."""
-    names = {"os": "os_distro", "version": "os_version"}
-    found = {ours: fields[key] for key, ours in names.items() if fields.get(key)}
-    if fields.get("architecture"):
-        found["architecture"] = canonical_architecture(fields["architecture"])
-    return found
+    keys = ("os", "version", "architecture")
+    return told_properties(**{key: fields.get(key) or "" for key in keys})
 
 
 def value_of(record: Record, stored: StoredImage | None) -> Image:

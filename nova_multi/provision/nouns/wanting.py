@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nova_multi import spec
-from nova_multi.domain.definition import Definition
+from nova_multi.domain.definition import Definition, ImageDefinition
 from nova_multi.domain.errors import (
     Conflict,
     DomainError,
@@ -30,6 +30,7 @@ from nova_multi.provision import (
 )
 from nova_multi.provision.default_images import driver_of
 from nova_multi.provision.nouns.base import limited_by_cloud, shared_by_users
+from nova_multi.provision.nouns.new_images import NewImages
 from nova_multi.provision.nouns.users import Users
 from nova_multi.provision.nouns.wishes import Wishes
 from nova_multi.provision.recipes import image_key
@@ -161,12 +162,21 @@ class Wanting(Wishes):
             ways=self._tools.settings.ways,
         )
         keys = {image_key(definition, facts, part) for part in definition.instances}
+        own = {name for name, each in definition.images.items() if each.is_made}
         images = {
-            key: self._image_facts(caller, key, environment) for key in keys if any(key)
+            key: self._image_facts(caller, key, environment)
+            for key in keys
+            if any(key) and key[0] not in own
+        }
+        sources = {
+            name: self._source_facts(caller, definition.images[name], environment)
+            for name in definition.images
+            if name in own and not definition.images[name].instance
         }
         return dataclasses.replace(
             facts,
             images=images,
+            sources=sources,
             networks=self._network_facts(definition, environment),
             ranges=self._tools.settings.ranges,
         )
@@ -217,6 +227,26 @@ class Wanting(Wishes):
             record.uuid if record else "",
             tuple(sorted(known_missing(image.properties))),
         )
+
+    def _source_facts(
+        self, caller: Caller, image: ImageDefinition, environment: Record
+    ) -> Mapping[str, str] | DomainError:
+        """What an image of the definition is made of, for this caller."""
+        try:
+            if image.download_url:
+                source = NewImages(self._tools).source(caller, image.download_url)
+            else:
+                scope = Scope(partition=environment.scope)
+                file = self._find.one_shared(Kind.FILE, caller, image.file, scope)
+                source = {"file": file.uuid}
+            if "file" in source:
+                file = self._store.record(Kind.FILE, source["file"])
+                source["content"] = str(file.data.get("checksum", ""))
+        except NotFound as error:
+            return Invalid(error.message, code="not_found")
+        except DomainError as error:
+            return error
+        return source
 
     # -- keeping
 

@@ -37,6 +37,7 @@ PROCEDURES: Mapping[TaskType, Procedure] = {
     TaskType.DESTROY_ENVIRONMENT: apply.destroy,
     TaskType.CLOSE_ENVIRONMENT: apply.close,
     TaskType.CREATE_IMAGE: image.create,
+    TaskType.UPDATE_IMAGE: image.update,
     TaskType.DELETE_IMAGE: image.delete,
     TaskType.CREATE_NETWORK: network.create,
     TaskType.UPDATE_NETWORK: network.update,

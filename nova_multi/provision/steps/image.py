@@ -10,7 +10,7 @@ from nova_multi.domain.errors import NotFound
 from nova_multi.domain.image import ImageType
 from nova_multi.domain.names import Kind
 from nova_multi.domain.task import TaskStatus
-from nova_multi.provision import checking
+from nova_multi.provision import checking, presence
 from nova_multi.provision.sharing import image_home
 from nova_multi.provision.steps import content, installation, snapshot
 from nova_multi.provision.steps.base import Step, Work, made, take_back
@@ -34,6 +34,26 @@ def create(work: Work) -> Sequence[Step]:
 def delete(work: Work) -> Sequence[Step]:
     """Delete an image."""
     return [Step("image", "image", _delete), Step("name", "image", _forget)]
+
+
+def update(work: Work) -> Sequence[Step]:
+    """Give an image of a definition other properties."""
+    return [Step("change", "image", _change)]
+
+
+def _change(work: Work) -> None:
+    """Have it as it is to be, whatever it is like now."""
+    record, properties = work.record(Kind.IMAGE), work.payload["properties"]
+    cloud = image_home(work.tools, record.data.get("home", ""))
+    before = record.data.get(presence.PROPERTIES, {})
+    dropped = [key for key in before if key not in properties]
+    cloud.images.update(record.openstack_id, properties, remove=dropped)
+    # Entries are merged one level deep: this one is taken as a whole.
+    work.tools.store.update_record(
+        Kind.IMAGE,
+        record.uuid,
+        merge={presence.PROPERTIES: properties, **work.payload["described"]},
+    )
 
 
 def _make(work: Work) -> None:

@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from typing import IO, Any
 
+from nova_multi import cpio
 from nova_multi.cloud import marks
 from nova_multi.cloud.values import NewServer, Server
 from nova_multi.domain import times
@@ -23,7 +24,7 @@ from nova_multi.domain.errors import Conflict, NotFound
 from nova_multi.domain.image import ImageType
 from nova_multi.domain.names import Kind
 from nova_multi.domain.task import TaskStatus
-from nova_multi.inspection import cpio, installer
+from nova_multi.inspection import installer
 from nova_multi.provision import answers, console, guest
 from nova_multi.provision.steps import content, snapshot
 from nova_multi.provision.steps.base import (

@@ -16,9 +16,16 @@ from nova_multi.domain.errors import Conflict, NotFound
 from nova_multi.domain.names import Kind
 from nova_multi.domain.plan import Action, Difference, PlanStep
 from nova_multi.domain.task import TaskStatus, TaskType
-from nova_multi.provision import definitions, presence, refusals, saved, sharing
+from nova_multi.provision import (
+    definitions,
+    imaging,
+    presence,
+    refusals,
+    saved,
+    sharing,
+)
 from nova_multi.provision.new_instance import NewInstance
-from nova_multi.provision.recipes import Recipe, recipes
+from nova_multi.provision.recipes import Recipe, recipes, with_image
 from nova_multi.provision.references import (
     written as text_of,
 )
@@ -26,6 +33,7 @@ from nova_multi.provision.steps import hours
 from nova_multi.provision.steps.accepting import Acceptor
 from nova_multi.provision.steps.base import Work
 from nova_multi.provision.steps.filling import Filler
+from nova_multi.provision.steps.image_tasks import ImageTasks
 from nova_multi.provision.steps.networking import NetworkTasks
 from nova_multi.provision.store import Record
 
@@ -87,11 +95,13 @@ class Maker(Acceptor):
             definition = spec.load_dict(work.payload["definition"])
             facts = definitions.facts_of(work.payload["facts"])
             self._definition, self._facts = definition, facts
-            self._recipes = recipes(definition, facts)
+            self._recipes = recipes(definition, imaging.with_images(definition, facts))
         self._networks = NetworkTasks(work)
+        self._images = ImageTasks(work)
         counts = {part: len(each.names) for part, each in self._recipes.items()}
         self._filler = Filler(work, counts)
         self._shared: set[str] = set()
+        self._imaged: dict[str, tuple[Recipe, str]] = {}
         self._closes = work.task.type is TaskType.CLOSE_ENVIRONMENT
 
     # -- what a schedule asks
@@ -119,6 +129,14 @@ class Maker(Acceptor):
                 return self._networks.change(step, task_uuid, self._definition)
             case Kind.NETWORK, Action.DELETE:
                 return self._networks.delete(step, task_uuid)
+            case Kind.IMAGE, Action.CREATE:
+                return self._images.create(
+                    step, task_uuid, self._definition, self._facts
+                )
+            case Kind.IMAGE, Action.UPDATE:
+                return self._images.change(step, task_uuid, self._definition)
+            case Kind.IMAGE, Action.DELETE:
+                return self._images.delete(step, task_uuid)
             case _, Action.CREATE:
                 return self._create(step, task_uuid)
             case _, Action.UPDATE:
@@ -140,6 +158,7 @@ class Maker(Acceptor):
     def _create(self, step: PlanStep, task_uuid: str) -> str:
         work, recipe = self._work, self._recipes[step.part]
         environment = work.record(Kind.ENVIRONMENT)
+        recipe, image_record = self._of_own_image(recipe, environment)
         if recipe.problem or recipe.driver is None or recipe.size is None:
             raise recipe.problem or Conflict(f"{step.name} can't be made")
         values = self._filler.fill(recipe, environment)
@@ -181,6 +200,7 @@ class Maker(Acceptor):
                 presence.INDEX: step.index,
                 presence.WORDS: recipe.words,
                 presence.IMAGE_NAME: recipe.image,
+                presence.IMAGE_RECORD: image_record,
                 presence.TOLD: values.told,
                 presence.NEEDS: list(recipe.needs),
                 presence.NETWORKS: [
@@ -204,6 +224,23 @@ class Maker(Acceptor):
             payload["wished_ports"] = wishes
         task = self._task(step, Action.CREATE, task_uuid, record, goal=new.goal)
         return self._accept_new(record, task, payload)
+
+    def _of_own_image(self, recipe: Recipe, environment: Record) -> tuple[Recipe, str]:
+        """A part's recipe with the definition's own image, which stands by now.
+
+        :returns: also the UUID of the image's record; empty for any other image.
+        :raises DomainError: it does not stand, or the instance is too small for it.
+        """
+        own = self._definition.images.get(recipe.image)
+        if own is None or not own.is_made:
+            return recipe, ""
+        known = self._imaged.get(recipe.part)
+        if known is None:
+            there = self._images.standing(recipe.image, environment)
+            facts = imaging.with_images(self._definition, self._facts, [there])
+            made = with_image(self._definition, facts, recipe)
+            known = self._imaged[recipe.part] = made, there.uuid
+        return known
 
     def _interfaces(self, recipe: Recipe, environment: Record) -> list[str]:
         """Ids of the networks that a part's instances are on, in their order.

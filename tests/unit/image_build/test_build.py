@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
+from nova_multi import cpio
 from nova_multi.domain.image import ImageName, found_missing
 from nova_multi.domain.recipe import Kernel, Packaging, Recipe
 from nova_multi.exception import BuildError
 from nova_multi.image_build import (
     build,
     containers,
-    cpio,
     kernel,
     manifest,
     packages,

@@ -5,8 +5,9 @@ import io
 
 import pytest
 
+from nova_multi import cpio
 from nova_multi.exception import ImageRejected
-from nova_multi.inspection import cpio, disk, installer
+from nova_multi.inspection import disk, installer
 from nova_multi.inspection.iso import Iso
 from tests.fixtures import image_files
 

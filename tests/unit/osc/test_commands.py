@@ -9,6 +9,7 @@ import re
 from typing import Any
 
 import pytest
+from openstackclient.shell import OpenStackShell
 
 from nova_multi.client import errors
 from nova_multi.osc import base, exits
@@ -28,7 +29,7 @@ def full(shell: Shell) -> Shell:
     for line in (
         "multi partition create co --description things",
         "multi environment create dev --partition co --user alice --user bob",
-        "multi image create debian --type disk --os debian",
+        "multi image create debian --type disk --os-name debian",
         "multi provisioner create site --image debian --memory 1 --cpus 1 --var A=b=c",
         "multi instance create web --environment dev --provisioner site --driver lxd"
         " --publish 8080:80 --publish 53:53/udp --memory 512 --hdsize 2GB --tag a",
@@ -83,6 +84,17 @@ def test_every_command_explains_itself(name: str) -> None:
     assert len(command.get_description()) > 8
     for action in command.get_parser("openstack")._actions:
         assert action.help, f"{name} {action.option_strings}"
+
+
+@pytest.mark.parametrize("name", entry_points())
+def test_no_option_is_one_of_openstacks_own(name: str) -> None:
+    """It reads its own wherever they stand, also by their beginnings."""
+    known = [*OpenStackShell().parser._option_string_actions]
+    known += ["--os-cloud", "--os-username", "--insecure", "--verify"]
+    parser = entry_points()[name](None, None).get_parser("openstack")
+    own = {option for each in parser._actions for option in each.option_strings}
+    for option in own - {"-h", "--help"}:
+        assert not [each for each in known if each.startswith(option)], option
 
 
 def test_what_is_created_is_shown(full: Shell) -> None:

@@ -14,12 +14,13 @@ from nova_multi.domain.plan import (
     ImageFacts,
     Present,
     PresentEnvironment,
+    PresentImage,
     PresentInstance,
     PresentNetwork,
 )
 from nova_multi.domain.provisioner import Ways
 from nova_multi.domain.publish import Publish
-from nova_multi.provision import planner
+from nova_multi.provision import imaging, planner
 from nova_multi.provision.comparing import depends_key
 from nova_multi.provision.recipes import image_key, recipes
 from nova_multi.provision.references import Standing
@@ -42,10 +43,11 @@ def facts_of(wanted, **more):
     """Every image that a definition names is there, and is 100 MB large."""
     facts = Facts(**{"ways": Ways(secrets_in_user_data=True), **more})
     keys = {image_key(wanted, facts, part) for part in wanted.instances}
+    own = {name for name, each in wanted.images.items() if each.is_made}
     images = {
         key: ImageFacts(f"id of {key}", key[0], key[1], min_memory_mb=64)
         for key in keys
-        if any(key)
+        if any(key) and key[0] not in own
     }
     return dataclasses.replace(facts, images=images)
 
@@ -58,21 +60,25 @@ def made(wanted, present=None, facts=None):
 
 def performed(plan, wanted, present, facts):
     """What stands once a plan is carried out, step by step."""
-    by_part = recipes(wanted, facts)
+    by_part = recipes(wanted, imaging.with_images(wanted, facts))
     there = {each.uuid: each for each in present.instances}
     environment = present.environment
     networks = {each.name: each for each in present.networks}
+    images = {each.name: each for each in present.images}
     names = {each.name for each in there.values()}
     left = Counter(step.group for step in plan.steps)
     for step in plan.steps:
         assert not any(left[group] for group in step.needs), step
         left[step.group] -= 1
         if step.kind is Kind.ENVIRONMENT:
-            assert step.action is not Action.DELETE or not networks
+            assert step.action is not Action.DELETE or not (networks or images)
             environment = _environment(step, wanted, environment)
             continue
         if step.kind is Kind.NETWORK:
             _wire(step, wanted, networks, there.values())
+            continue
+        if step.kind is Kind.IMAGE:
+            _image(step, wanted, images, there.values())
             continue
         recipe = by_part.get(step.part)
         if step.action is Action.UPDATE:
@@ -95,8 +101,52 @@ def performed(plan, wanted, present, facts):
             own = set(recipe.networks) & set(wanted.networks)
             assert own <= set(networks), (step, networks)
             new = _created(step, recipe, staying, environment)
+            if imaging_of(wanted, recipe):
+                record = images[recipe.image].uuid
+                new = dataclasses.replace(new, image_record=record)
             there[new.uuid] = new
-    return Present(environment, tuple(there.values()), tuple(networks.values()))
+    return Present(
+        environment,
+        tuple(there.values()),
+        tuple(networks.values()),
+        tuple(images.values()),
+    )
+
+
+def imaging_of(wanted, recipe):
+    image = wanted.images.get(recipe.image)
+    return image is not None and image.is_made
+
+
+def _image(step, wanted, images, instances):
+    """What it is made of stands before, and nothing new is made of what is gone."""
+    if step.action is Action.UPDATE:
+        told = imaging.properties(wanted.images[step.name])
+        images[step.name] = dataclasses.replace(
+            images[step.name], properties=told, actual={}
+        )
+        return
+    if step.action is not Action.CREATE:
+        gone = images.pop(step.name)
+        users = [one.name for one in instances if one.image_record == gone.uuid]
+        assert step.action is Action.REPLACE or not users, (step, users)
+    if step.action is Action.DELETE:
+        return
+    definition, of = wanted.images[step.name], ""
+    if definition.instance:
+        (of,) = [
+            one.uuid
+            for one in instances
+            if (one.part, one.index) == (definition.instance, 0)
+        ]
+    key = next(_addresses)
+    images[step.name] = PresentImage(
+        f"uuid of {key}",
+        step.name,
+        f"id of {key}",
+        imaging.words(definition, {}, of),
+        imaging.properties(definition),
+    )
 
 
 def _wire(step, wanted, networks, instances):

@@ -230,3 +230,18 @@ def test_values_come_as_they_were_sent(value):
     sent = value[:2000].replace("\\", "\\\\").replace("\n", "\\n")
     report = console.read(lines(f"output name {sent}"), NONCE)
     assert report.outputs == {"name": value[:2000]}
+
+
+def test_the_last_lines_of_an_installer() -> None:
+    """As Debian's shows itself in ``screen``, and as Nova gives it."""
+    foot = (
+        "[0m[H[7m[m[32m[40m[        [37m0 start  [31m ([37m1*shell[31m)[37m  2 shell"
+        "  3 shell  4- log   [32m][[34m Nov 29 [37m 9:04 [32m]"
+    )
+    text = f"[Kernel] begins\n{foot}\n[0mDetecting hardware  ... 2%... 95%\n{foot}\n"
+    text += f"\x1b[0m\x1b[2;80HAsking [y/N] for [12]\n{foot}"
+    assert console.last_lines(text, 9, 80) == [
+        "[Kernel] begins",
+        "Detecting hardware  ... 2%... 95%",
+        "Asking [y/N] for [12]",
+    ]

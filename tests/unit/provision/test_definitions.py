@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is kept of definitions: the facts of a plan, and secrets."""
 
+import dataclasses
 import json
 
 import pytest
@@ -38,6 +39,8 @@ def test_facts_are_the_same_after_a_database():
         ("plain", Driver.LXD): ImageFacts("j", "plain"),
     }
     facts = Facts(images, {"known": known}, {"password": 3}, {"campus": "id"})
+    sources = {"golden": {"url": "https://e.org"}}
+    facts = dataclasses.replace(facts, sources=sources)
     written = json.loads(json.dumps(definitions.written(facts)))
     assert definitions.facts_of(written) == facts
 
@@ -55,6 +58,10 @@ def test_what_is_wrong_with_an_image_is_kept(error, kind):
     image = found.images["x", None]
     assert type(image) is kind
     assert (image.message, image.code) == (error.message, error.code)
+    facts = Facts(sources={"x": error})
+    found = definitions.facts_of(json.loads(json.dumps(definitions.written(facts))))
+    source = found.sources["x"]
+    assert type(source) is kind and source.code == error.code
 
 
 def test_steps_are_the_same_after_a_database():

@@ -436,10 +436,6 @@ def test_a_script_that_does_not_fit():
     ("data", "field"),
     [
         (
-            {"images": {"mine": {"source": "debian"}}},
-            "images",
-        ),
-        (
             {
                 "instances": {
                     "a": {"image": "x"},

@@ -57,6 +57,24 @@ WIRED = st.one_of(
 )
 
 
+#: Images, of which one changes its content or its properties from file to file.
+IMAGED = st.one_of(
+    st.just({}),
+    st.builds(
+        lambda url, os: {
+            "golden": {
+                "download_url": f"https://e.org/{url}",
+                "type": "lxd",
+                "os": os,
+            },
+            "plain": "debian-12",
+        },
+        st.sampled_from(["a", "b"]),
+        st.sampled_from(["", "debian"]),
+    ),
+)
+
+
 @st.composite
 def definitions(draw):
     """Some parts, each of which may need those that come before it."""
@@ -64,6 +82,7 @@ def definitions(draw):
     instances = {}
     wired = draw(WIRED)
     networks = [*wired, "shop"] if wired else []
+    imaged = draw(IMAGED)
     for name in chosen:
         before = [each for each in instances if instances[each]["count"]]
         count = draw(st.integers(0, 3))
@@ -96,10 +115,16 @@ def definitions(draw):
             }
             if fields["networks"] and not routed & set(fields["networks"]):
                 fields["publish"] = []
+        # One that is made of an instance takes one that comes before.
+        images = [*imaged] + [f"of-{each}" for each in before]
+        if images and draw(st.booleans()):
+            image = fields["image"] = draw(st.sampled_from(images))
+            if image.startswith("of-"):
+                imaged = {**imaged, image: {"instance": image.removeprefix("of-")}}
         if draw(st.booleans()):
             fields["description"] = draw(st.sampled_from(["", "one", "two"]))
         instances[name] = fields
-    return definition(instances, **SECTIONS, networks=wired)
+    return definition(instances, **SECTIONS, networks=wired, images=imaged)
 
 
 def _planned(wanted, present):

@@ -101,8 +101,14 @@ IMAGES = st.one_of(
             "download_url": st.sampled_from(["http://a/b?c=$${d}", "https://e"]),
             "type": st.sampled_from(["iso", "disk", "lxd"]),
         },
-        optional={"checksum": st.just(f"sha256:{'0' * 64}")},
+        optional={
+            "checksum": st.just(f"sha256:{'0' * 64}"),
+            "os": LINES,
+            "architecture": st.sampled_from(["amd64", "aarch64"]),
+            "properties": st.dictionaries(st.sampled_from(["a:b", "hw_x"]), LINES),
+        },
     ),
+    st.fixed_dictionaries({"file": REFERENCES, "type": st.just("docker-container")}),
 )
 
 

@@ -289,9 +289,9 @@ provisioners:
          '"b c" is no name of a network'),
         ("name: a\nnetworks: {b: {cidr: 10.0.0.0/8}, c: {cidr: 10.9.0.0/24}}", 2, 45,
          "networks.c.cidr", "overlaps b (10.0.0.0/8), and both are routed"),
-        ("name: a\nimages: {b: {}}", 2, 13, "images.b", "an image needs either"),
+        ("name: a\nimages: {b: {}}", 2, 13, "images.b", "an image needs one of"),
         ("name: a\nimages: {b: {source: c, download_url: 'http://d/', type: iso}}", 2,
-         13, "images.b", "an image needs either a source or a download_url"),
+         39, "images.b.download_url", "an image needs one of source, download_url"),
         ("name: a\nimages: {b: {source: c, type: iso}}", 2, 31, "images.b.type",
          "type needs a download_url"),
         ("name: a\nimages: {b: {download_url: 'http://d/'}}", 2, 13, "images.b",
@@ -300,6 +300,20 @@ provisioners:
          "images.b.type", "image type 'x' is unknown"),
         ("name: a\nimages: {b: {download_url: x, type: iso, checksum: md5}}", 2, 52,
          "images.b.checksum", "must be sha256: and 64 hexadecimal digits"),
+        ("name: a\nimages: {b: {instance: c}}", 2, 24, "images.b.instance",
+         'there is no instance "c" in the file'),
+        ("name: a\nimages: {b: {instance: c, os: d, type: iso}}\ninstances: {c: {}}", 2,
+         40, "images.b.type", "type needs a download_url or a file"),
+        ("name: a\nimages: {b: {file: c}}", 2, 13, "images.b",
+         "an image with a file needs a type"),
+        ("name: a\nimages: {b: {file: c, type: lxd, properties: {owner: d}}}", 2, 47,
+         "images.b.properties.owner", "the property owner is not for a definition"),
+        ("name: a\nimages: {b: c}\ninstances: {d: {image: '${images.e}'}}", 3, 24,
+         "instances.d.image", "there is no image e in the file"),
+        ("name: a\nimages: {b: c}\ninstances: {d: {image: 'x${images.b}'}}", 3, 24,
+         "instances.d.image", "${images.b} is no reference"),
+        ("name: a\nimages: {b: {instance: c}}\ninstances: {c: {image: b}}", 3, 24,
+         "instances.c.image", "instances need each other in a circle: c → c"),
         ("name: a\noutputs: {1a: b}", 2, 11, "outputs.1a", '"1a" is no name of an ou'),
         ("name: a\noutputs: {b: }", 2, 11, "outputs.b", "has no value"),
         ("name: a\nname: b", 2, 1, "name", 'the key "name" is there twice'),
@@ -451,3 +465,20 @@ def test_a_problem_says_where_it_is() -> None:
     problem = Problem("is wrong", "instances.a", 3, 5)
     assert str(problem) == "line 3, column 5: instances.a: is wrong"
     assert str(Problem("is wrong")) == "is wrong"
+
+
+def test_images_of_the_file_by_reference() -> None:
+    text = """\
+name: a
+images:
+  b.c: {file: d, type: lxd, architecture: amd64, properties: {hw_x: "${inputs.n}"}}
+inputs: {n: 5}
+provisioners: {p: {image: '${images["b.c"]}'}}
+instances: {e: {image: "${images['b.c']}"}}
+"""
+    with pytest.raises(Invalid, match="no reference"):
+        load(text)
+    found = load(text.replace("['b.c']}\"", '["b.c"]}\'').replace('"${im', "'${im"))
+    assert found.provisioners["p"].image == found.instances["e"].image == "b.c"
+    assert found.images["b.c"].properties == {"hw_x": "5"}
+    assert spec.load_dict(spec.dump(found)) == found

@@ -6,9 +6,16 @@ The format: https://docs.kernel.org/driver-api/early-userspace/buffer-format.htm
 
 from __future__ import annotations
 
+import io
+import posixpath
 import stat
+from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import BinaryIO, Self
+
+#: Linux unpacks archives that follow one another, each over those before it; one begins
+#: at a multiple of this.
+ALIGNMENT = 512
 
 
 class Writer:
@@ -72,3 +79,25 @@ class Writer:
 
     def _write(self, content: bytes) -> None:
         self._stream.write(content + b"\0" * (-len(content) % 4))
+
+
+def archive(files: Mapping[str, tuple[bytes, int]]) -> bytes:
+    """An archive of regular files with the folders that they lie in.
+
+    :param files: content and mode by path, without a leading slash.
+    """
+    stream = io.BytesIO()
+    with Writer(stream, 0) as writer:
+        for path in sorted(_folders(files)):
+            writer.folder(path)
+        for path, (content, mode) in sorted(files.items()):
+            writer.file(path, content, mode)
+    return stream.getvalue()
+
+
+def _folders(paths: Iterable[str]) -> set[str]:
+    found: set[str] = set()
+    for path in paths:
+        while path := posixpath.dirname(path):
+            found.add(path)
+    return found
