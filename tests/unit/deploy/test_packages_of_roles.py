@@ -36,15 +36,24 @@ def packages(role: str, **variables: Any) -> set[str]:
     ("architectures", "emulators"),
     [
         ([], set()),
-        (["arm64"], {"qemu-system-arm"}),
-        (["arm64", "armhf", "riscv64"], {"qemu-system-arm", "qemu-system-misc"}),
+        (["arm64"], {"qemu-system-arm", "qemu-efi-aarch64"}),
+        (
+            ["arm64", "riscv64"],
+            {"qemu-system-arm", "qemu-efi-aarch64", "qemu-system-misc"},
+        ),
     ],
 )
 def test_emulators_of_other_architectures(
     architectures: list[str], emulators: set[str]
 ) -> None:
-    found = packages("compute-libvirt", foreign_architectures=architectures)
-    assert {name for name in found if name.startswith("qemu-system-")} == {
+    known = yaml.safe_load(LIBVIRT.read_text())["foreign_emulators"]
+    found = packages(
+        "compute-libvirt",
+        foreign_architectures=architectures,
+        foreign_emulators={**known, "riscv64": ["qemu-system-misc"]},
+    )
+    names = ("qemu-system-", "qemu-efi-")
+    assert {name for name in found if name.startswith(names)} == {
         "qemu-system-x86",
         *emulators,
     }

@@ -190,14 +190,15 @@ def test_the_second_service_is_configured_as_the_first() -> None:
         "external_network = public\nvendordata = true\ndns = 10.0.0.1\n"
         "[database]\nconnection = mysql://u:secret@h/\n"
     )
-    parser = configparser.RawConfigParser()
+    # Without the inheritance of other sections.
+    parser = configparser.RawConfigParser(default_section="none")
     parser.read_string(requests.configuration(deployed))
     assert dict(parser["provision"]) == {
         "external_network": "public",
         "dns": "10.0.0.1",
     }
     assert "keystoneauth=DEBUG" in parser["DEFAULT"]["default_log_levels"]
-    assert parser.sections() == ["provision"]
+    assert parser.sections() == ["DEFAULT", "provision"]
 
 
 @pytest.mark.parametrize("count", [1, 2, 4, 30])

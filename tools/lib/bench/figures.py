@@ -181,7 +181,7 @@ def _plans(plans: dict[str, dict[str, float]]) -> str:
         "Plans",
         "Seconds of one process without a cloud, for a file with so many instances in",
         "parts of ten, each of which is told the address of a database: for reading",
-        "the file, for the plan where nothing stands, and for that where everything does.",
+        "the file, for the plan where nothing stands, and for that where all do.",
         "The memory is what the process has at its most while it reads and plans, less",
         "what it had before.",
         table=_table(
