@@ -59,9 +59,13 @@ def switch(office: Environment, is_open: bool) -> dict[str, Any]:
 
     def look() -> str | None:
         hours = office.admin.get(f"/environments/{name}")["hours"]
-        return str(hours["task"]) if hours["open"] is is_open and hours["task"] else None
+        return (
+            str(hours["task"]) if hours["open"] is is_open and hours["task"] else None
+        )
 
-    task = office.admin.ended(cloud.wait_for("its hours are seen to", look, 60), SECONDS)
+    task = office.admin.ended(
+        cloud.wait_for("its hours are seen to", look, 60), SECONDS
+    )
     assert task["status"] != "error", task["status_history"]
     return task
 
