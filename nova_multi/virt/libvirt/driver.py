@@ -17,6 +17,9 @@ from nova_multi.virt.libvirt import capacity, interface
 CONF = nova.conf.CONF
 LOG = logging.getLogger(__name__)
 
+#: libvirt that chooses firmware by a feature of its own for Secure Boot.
+_FIRMWARE_FEATURES = (8, 6, 0)
+
 
 class LibvirtDriver(libvirt.LibvirtDriver):
     """``nova.virt.libvirt.LibvirtDriver``; says below what differs."""
@@ -28,6 +31,20 @@ class LibvirtDriver(libvirt.LibvirtDriver):
         if not CONF.nova_multi.libvirt_checksum_offload:
             self.vif_driver = interface.VIFDriver(self._host)
             LOG.info("Interfaces of virtual machines do without checksum offload")
+
+    def _configure_guest_by_virt_type(
+        self, guest: Any, *arguments: Any, **more: Any
+    ) -> None:
+        """Let libvirt choose firmware by what is asked of it, and not by its loader.
+
+        Nova says twice whether there is to be Secure Boot: as a feature of the firmware,
+        and as an attribute of its loader, for old libvirt. With both that of Debian 12
+        refuses every machine with UEFI: who leaves the choice to it may not tell of the
+        loader.
+        """
+        super()._configure_guest_by_virt_type(guest, *arguments, **more)
+        if guest.os_firmware and self._host.has_min_version(_FIRMWARE_FEATURES):
+            guest.os_loader_secure = None
 
     def update_provider_tree(
         self,
