@@ -55,7 +55,10 @@ def office(admin: Client, tmp_path: Path) -> Iterator[Environment]:
 def switch(office: Environment, is_open: bool) -> dict[str, Any]:
     """Have its hours begin or end, and wait for the task that sees to it."""
     name = office.name
-    office.admin.run("environment", "set", name, "--schedule", schedule(is_open))
+    done = office.admin.multi(
+        *("environment", "set", name, "--schedule", schedule(is_open), "--wait")
+    )
+    assert done.returncode == 0, done.stderr
 
     def look() -> str | None:
         hours = office.admin.get(f"/environments/{name}")["hours"]

@@ -33,16 +33,23 @@ class LibvirtDriver(libvirt.LibvirtDriver):
             LOG.info("Interfaces of virtual machines do without checksum offload")
 
     def _configure_guest_by_virt_type(
-        self, guest: Any, *arguments: Any, **more: Any
+        self,
+        guest: Any,
+        instance: Any,
+        image_meta: Any,
+        flavor: Any,
+        old_guest: Any = None,
     ) -> None:
-        """Let libvirt choose firmware by what is asked of it, and not by its loader.
+        """Let libvirt choose firmware by its features alone.
 
-        Nova says twice whether there is to be Secure Boot: as a feature of the firmware,
-        and as an attribute of its loader, for old libvirt. With both that of Debian 12
-        refuses every machine with UEFI: who leaves the choice to it may not tell of the
-        loader.
+        Nova says twice whether there is to be Secure Boot: as a feature of the
+        firmware, and as an attribute of its loader, which old libvirt wants. The one of
+        Debian 12 refuses the attribute where the choice is left to it, and so every
+        machine with UEFI.
         """
-        super()._configure_guest_by_virt_type(guest, *arguments, **more)
+        super()._configure_guest_by_virt_type(
+            guest, instance, image_meta, flavor, old_guest
+        )
         if guest.os_firmware and self._host.has_min_version(_FIRMWARE_FEATURES):
             guest.os_loader_secure = None
 
