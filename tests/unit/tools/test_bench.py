@@ -208,6 +208,12 @@ def test_definitions_have_so_many_instances(count: int) -> None:
     assert wanted.partition == "bench-1"
 
 
+@pytest.mark.parametrize("count", [30, 1000, 1003, 10000])
+def test_large_definitions_have_so_many_instances(count: int) -> None:
+    wanted = spec.load_dict(environments.large("bench-1", count))
+    assert sum(each.count for each in wanted.instances.values()) == count
+
+
 def test_the_script_that_is_waited_for_is_one() -> None:
     text = environments.script()
     done = subprocess.run(["sh", "-n"], input=text, text=True, capture_output=True)
