@@ -112,8 +112,13 @@ def planned(service: Service, name: str) -> dict[str, float]:
     return found
 
 
-def again(service: Service, name: str, count: int) -> dict[str, list[float]]:
-    """Seconds of applies that have nothing to do: by the API, and by the command."""
+def again(
+    service: Service, cloud: str, name: str, count: int
+) -> dict[str, list[float]]:
+    """Seconds of applies that have nothing to do: by the API, and by the command.
+
+    :param cloud: the command's entry of clouds.yaml.
+    """
 
     def times(do: Callable[[], object]) -> list[float]:
         found = []
@@ -126,8 +131,8 @@ def again(service: Service, name: str, count: int) -> dict[str, list[float]]:
     with tempfile.TemporaryDirectory(prefix="nova-multi-bench-") as scratch:
         file = Path(scratch) / "bench.json"
         file.write_text(json.dumps(definition(name, count)))
-        command = [str(Path(sys.executable).with_name("openstack")), "multi"]
-        command += ["environment", "apply", str(file), "--yes"]
+        command = [str(Path(sys.executable).with_name("openstack")), "--os-cloud"]
+        command += [cloud, "multi", "environment", "apply", str(file), "--yes"]
         by_command = times(lambda: _run(command))
     return {"api": times(lambda: apply(service, name, count)), "command": by_command}
 
@@ -228,14 +233,15 @@ def measure(
         start = time.monotonic()
         apply(service, name, few + count)
         wall = time.monotonic() - start
-        log("the same again")
-        agains = again(service, name, few + count)
+        log(f"{wall:.1f} s; the same again")
+        agains = again(service, cloud.config.name, name, few + count)
         # A container of each kind stays: others are not the first of the network.
         apply(service, name, len(CONTAINERS))
-        log("waiting for scripts")
+        log(f"{agains}; waiting for scripts")
         waited = waits(service, name, rounds)
-    log(f"{count} instances by openstacksdk")
+    log(f"{waited}; {count} instances by openstacksdk")
     plain = provisioning.plain(cloud, count)
+    log(f"{plain:.1f} s")
     counts = requests.measure(
         cloud, deployed, f"bench-{secrets.token_hex(3)}", apply, COUNTED, log
     )
