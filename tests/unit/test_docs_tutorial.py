@@ -19,6 +19,7 @@ USER = TOP / "doc" / "source" / "user"
 TUTORIAL = (USER / "environments-tutorial.rst").read_text()
 PAGES = {
     "tutorial": TUTORIAL,
+    "foreign": (USER / "foreign.rst").read_text(),
     "profiles": (USER / "profiles.rst").read_text(),
     "examples": (TOP / "examples" / "README.md").read_text(),
     "readme": (TOP / "README.md").read_text(),
@@ -72,8 +73,9 @@ def test_files_that_are_named_are_there(page: str) -> None:
     assert {name for name in named if not (TOP / name).exists()} == set()
 
 
-def test_images_can_be_built_as_told() -> None:
-    [words] = commands(TUTORIAL, "nova-multi")
+@pytest.mark.parametrize("page", ["tutorial", "foreign"])
+def test_images_can_be_built_as_told(page: str) -> None:
+    [words] = commands(PAGES[page], "nova-multi")
     given = image.parser().parse_args(words[2:])
     assert given.upload and given.visibility == "public"
 

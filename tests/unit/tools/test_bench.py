@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from bench import (
@@ -21,8 +22,10 @@ from bench import (
     stats,
 )
 from bench.errors import BenchError
+from keystoneauth1 import session
 
 from nova_multi import spec
+from nova_multi.cloud import clouds
 
 SOURCE = Path(__file__).parents[3]
 TOOLS = [each for each in sys.path if each.endswith("tools/lib")]
@@ -163,14 +166,35 @@ def test_a_plan_that_fails_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
         plans.measure(lambda text: None)
 
 
-LOG = """\
-DEBUG keystoneauth.session [-] REQ: curl -g -i -X GET http://h:9696/v2.0/ports -H "A: b"
-DEBUG keystoneauth.session [-] RESP: [200] -X POST http://h/x
-DEBUG keystoneauth.session [-] REQ: curl -g -i --insecure -X POST http://h/v3/auth/tokens
-DEBUG keystoneauth.session [-] REQ: curl -g -i -X POST 'http://h/v2.1/servers' -d '{}'
-DEBUG keystoneauth.session [-] REQ: curl -g -i -X DELETE http://h/v2.0/ports/1
-DEBUG keystoneauth.session [-] REQ: curl -g -i -X HEAD http://h/v2/images
-"""
+def line(method: str, url: str) -> str:
+    """As the service tells a request."""
+    told = f"{method} {url}: HTTP 200, request req-1"
+    return f"2026-01-01 10:00:00.123 7 DEBUG nova_multi.cloud.clouds [-] {told}\n"
+
+
+LOG = (
+    line("GET", "http://h:9696/v2.0/ports?name=POST")
+    + line("POST", "http://h/v3/auth/tokens")
+    + line("POST", "http://h/v2.1/servers")
+    + "2026-01-01 10:00:00.123 7 DEBUG other [-] POST http://h/x: HTTP 200\n"
+    + line("DELETE", "http://h/v2.0/ports/1")
+    + line("HEAD", "http://h/v2/images")
+)
+
+
+def test_requests_are_told_by_the_service(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """In the form that is looked for, by what is asked for in the configuration."""
+    levels = requests.configuration("[provision]\n")
+    assert f"{clouds.LOG.name}=DEBUG" in levels
+    answer = mock.Mock(status_code=200, headers={})
+    with (
+        mock.patch.object(session.Session, "request", return_value=answer),
+        caplog.at_level("DEBUG", clouds.LOG.name),
+    ):
+        clouds._Session().request("http://h/v2.1/servers", "POST")
+    assert requests.writes(f" {clouds.LOG.name} [-] {caplog.messages[0]}\n") == 1
 
 
 def test_requests_are_counted() -> None:
@@ -180,8 +204,7 @@ def test_requests_are_counted() -> None:
 
 
 def test_logins_change_nothing() -> None:
-    login = "REQ: curl -g -i -X POST http://h/v3/auth/tokens -H 'A: b'\n"
-    assert requests.writes(login) == 0
+    assert requests.writes(line("POST", "http://h/v3/auth/tokens")) == 0
 
 
 def test_the_second_service_is_configured_as_the_first() -> None:
@@ -197,7 +220,7 @@ def test_the_second_service_is_configured_as_the_first() -> None:
         "external_network": "public",
         "dns": "10.0.0.1",
     }
-    assert "keystoneauth=DEBUG" in parser["DEFAULT"]["default_log_levels"]
+    assert "nova_multi.cloud.clouds=DEBUG" in parser["DEFAULT"]["default_log_levels"]
     assert parser.sections() == ["DEFAULT", "provision"]
 
 

@@ -25,9 +25,9 @@ from bench.service import Service
 
 #: What changes nothing; tokens are asked for by POST.
 _READS = frozenset({"GET", "HEAD"})
-_REQUEST = re.compile(
-    r"REQ: curl .*?-X (\w+) (?P<quote>['\"]?)(\S+?)(?P=quote)(?:\s|$)"
-)
+#: As nova_multi.cloud tells it.
+_LOGGER = "nova_multi.cloud.clouds"
+_REQUEST = re.compile(rf" {re.escape(_LOGGER)} \[.*?\] (\w+) (\S+): HTTP \d")
 _LOGIN = "/auth/tokens"
 #: Seconds until the service answers, and until its end.
 _PATIENCE = 60
@@ -47,7 +47,7 @@ Log = Callable[[str], None]
 def counted(log: str) -> Counter[str]:
     """Requests in a log of keystoneauth, by method; logins are left out."""
     return Counter(
-        method for method, _, url in _REQUEST.findall(log) if not url.endswith(_LOGIN)
+        method for method, url in _REQUEST.findall(log) if not url.endswith(_LOGIN)
     )
 
 
@@ -63,7 +63,7 @@ def configuration(deployed: str) -> str:
     """
     there = configparser.RawConfigParser(strict=False)
     there.read_string(deployed)
-    levels = "amqp=WARN,sqlalchemy=WARN,urllib3=WARN,keystoneauth=DEBUG"
+    levels = f"amqp=WARN,sqlalchemy=WARN,urllib3=WARN,{_LOGGER}=DEBUG"
     lines = ["[DEFAULT]", f"default_log_levels = {levels}", "[provision]"]
     for key in _OPTIONS:
         if there.has_option("provision", key):
