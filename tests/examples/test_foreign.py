@@ -23,9 +23,10 @@ def test_a_machine_of_another_architecture(
         assert pages["foreign"] == f"foreign has a processor of the kind {OTHER}"
         own = pages["own"].rpartition(" ")[2]
         assert own and own != OTHER
-        outputs = foreign.outputs()
-        assert outputs["architecture"] == OTHER
-        assert foreign.page(outputs["page"]) == pages["foreign"]
+        assert foreign.page(foreign.outputs()["page"]) == pages["foreign"]
+        told = {each["name"]: each["outputs"] for each in foreign.instances()}
+        assert told["foreign"] == {"architecture": OTHER}
+        assert told["own"] == {"architecture": own}
         before = foreign.stands()
 
         foreign.give(image=image, own=2)
