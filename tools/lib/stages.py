@@ -3,9 +3,9 @@
 
 lint, unit and functional need nothing but Python. contract tests the real engines, and
 integration and smoke the real cloud: for these deploy/up is run first, so they need
-root, and they leave the cloud behind (deploy/down takes it away). deploy tests the
-deployment itself on bare machines: it needs root too, takes some twenty minutes, and is
-not part of `all`.
+root, and they leave the cloud behind (deploy/down takes it away). Not part of `all` are
+examples, which builds images and makes a Docker Swarm on the cloud, and deploy, which
+tests the deployment itself on bare machines: both need root, and minutes.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from nm import pipconf  # noqa: E402
 
 #: In the order in which ``all`` runs them: quick ones first.
 ALL = ("lint", "unit", "functional", "contract", "integration", "smoke")
-#: The last one is run only when it is named.
-STAGES = (*ALL, "deploy")
+#: The last ones are run only when they are named.
+STAGES = (*ALL, "examples", "deploy")
 #: Stages that test what deploy/up makes.
-DEPLOYED = ("contract", "integration", "smoke")
+DEPLOYED = ("contract", "integration", "smoke", "examples")
 PRIVILEGED = (*DEPLOYED, "deploy")
 #: Stages after which no server may have left anything.
-AUDITED = ("integration", "smoke")
+AUDITED = ("integration", "smoke", "examples")
 #: Seconds that what is being deleted then has.
 AUDIT_PATIENCE = 30
 #: Programs of Debian's packages that a stage uses, and no deployment needs.
@@ -115,7 +115,7 @@ def _options() -> argparse.Namespace:
         nargs="*",
         default=["all"],
         metavar="stage",
-        help=f"{', '.join(STAGES)}, or all (the default) but deploy",
+        help=f"{', '.join(STAGES)}, or all (the default) but the last two",
     )
     parser.add_argument(
         "--fail-fast", action="store_true", help="stop after a stage that failed"

@@ -39,5 +39,7 @@ class ActionModule(ActionBase):
             return set()
         content = self._loader.load_from_file(path, trusted_as_template=True)
         key = f"{role.replace('-', '_')}_packages"
-        packages: list[str] = self._templar.template(content.get(key, []))
-        return {name for name in packages if name}
+        packages: list[str | list[str]] = self._templar.template(content.get(key, []))
+        # An entry may be a list by itself, made of a variable.
+        lists = (each if isinstance(each, list) else [each] for each in packages)
+        return {name for names in lists for name in names if name}

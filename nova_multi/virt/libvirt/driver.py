@@ -17,6 +17,9 @@ from nova_multi.virt.libvirt import capacity, interface
 CONF = nova.conf.CONF
 LOG = logging.getLogger(__name__)
 
+#: libvirt that chooses firmware by a feature of its own for Secure Boot.
+_FIRMWARE_FEATURES = (8, 6, 0)
+
 
 class LibvirtDriver(libvirt.LibvirtDriver):
     """``nova.virt.libvirt.LibvirtDriver``; says below what differs."""
@@ -28,6 +31,27 @@ class LibvirtDriver(libvirt.LibvirtDriver):
         if not CONF.nova_multi.libvirt_checksum_offload:
             self.vif_driver = interface.VIFDriver(self._host)
             LOG.info("Interfaces of virtual machines do without checksum offload")
+
+    def _configure_guest_by_virt_type(
+        self,
+        guest: Any,
+        instance: Any,
+        image_meta: Any,
+        flavor: Any,
+        old_guest: Any = None,
+    ) -> None:
+        """Let libvirt choose firmware by its features alone.
+
+        Nova says twice whether there is to be Secure Boot: as a feature of the
+        firmware, and as an attribute of its loader, which old libvirt wants. The one of
+        Debian 12 refuses the attribute where the choice is left to it, and so every
+        machine with UEFI.
+        """
+        super()._configure_guest_by_virt_type(
+            guest, instance, image_meta, flavor, old_guest
+        )
+        if guest.os_firmware and self._host.has_min_version(_FIRMWARE_FEATURES):
+            guest.os_loader_secure = None
 
     def update_provider_tree(
         self,

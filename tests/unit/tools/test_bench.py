@@ -4,10 +4,31 @@
 from __future__ import annotations
 
 import configparser
+import os
+import re
+import subprocess
+import sys
 from pathlib import Path
+from unittest import mock
 
 import pytest
-from bench import fake_compute, figures, memory, stats
+from bench import (
+    environments,
+    fake_compute,
+    figures,
+    memory,
+    plans,
+    requests,
+    stats,
+)
+from bench.errors import BenchError
+from keystoneauth1 import session
+
+from nova_multi import spec
+from nova_multi.cloud import clouds
+
+SOURCE = Path(__file__).parents[3]
+TOOLS = [each for each in sys.path if each.endswith("tools/lib")]
 
 MACHINE = {
     "cores": 2,
@@ -118,3 +139,138 @@ def test_memory_counts_descendants_and_leaves_guests_out(tmp_path: Path) -> None
     assert found == {"dockerd": 3.0}
     whole = memory.by_service(guests=True, proc=tmp_path, pids=tmp_path / "none")
     assert whole == {"dockerd": 4.0}
+
+
+def test_plans_are_made_in_processes_of_their_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(plans, "COUNTS", (7, 40))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([*TOOLS, str(SOURCE)]))
+    found = plans.measure(lambda text: None)
+    assert set(found) == {"7", "40"}
+    assert all(value >= 0 for one in found.values() for value in one.values())
+    page = figures.page({"date": "d", "machine": MACHINE, "plans": found})
+    assert "   * - 40\n" in page
+
+
+@pytest.mark.parametrize("count", [2, 10, 11, 12, 1000])
+def test_files_of_plans_have_so_many_instances(count: int) -> None:
+    wanted = spec.load_text(plans.text(count))
+    assert sum(each.count for each in wanted.instances.values()) == count
+
+
+def test_a_plan_that_fails_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plans, "COUNTS", (0,))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([*TOOLS, str(SOURCE)]))
+    with pytest.raises(BenchError, match="the plan of 0 instances failed: "):
+        plans.measure(lambda text: None)
+
+
+def line(method: str, url: str) -> str:
+    """As the service tells a request."""
+    told = f"{method} {url}: HTTP 200, request req-1"
+    return f"2026-01-01 10:00:00.123 7 DEBUG nova_multi.cloud.clouds [-] {told}\n"
+
+
+LOG = (
+    line("GET", "http://h:9696/v2.0/ports?name=POST")
+    + line("POST", "http://h/v3/auth/tokens")
+    + line("POST", "http://h/v2.1/servers")
+    + "2026-01-01 10:00:00.123 7 DEBUG other [-] POST http://h/x: HTTP 200\n"
+    + line("DELETE", "http://h/v2.0/ports/1")
+    + line("HEAD", "http://h/v2/images")
+)
+
+
+def test_requests_are_told_by_the_service(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """In the form that is looked for, by what is asked for in the configuration."""
+    levels = requests.configuration("[provision]\n")
+    assert f"{clouds.LOG.name}=DEBUG" in levels
+    answer = mock.Mock(status_code=200, headers={})
+    with (
+        mock.patch.object(session.Session, "request", return_value=answer),
+        caplog.at_level("DEBUG", clouds.LOG.name),
+    ):
+        clouds._Session().request("http://h/v2.1/servers", "POST")
+    assert requests.writes(f" {clouds.LOG.name} [-] {caplog.messages[0]}\n") == 1
+
+
+def test_requests_are_counted() -> None:
+    assert requests.counted(LOG) == {"GET": 1, "POST": 1, "DELETE": 1, "HEAD": 1}
+    assert requests.writes(LOG) == 2
+    assert requests.writes("") == 0
+
+
+def test_logins_change_nothing() -> None:
+    assert requests.writes(line("POST", "http://h/v3/auth/tokens")) == 0
+
+
+def test_the_second_service_is_configured_as_the_first() -> None:
+    deployed = (
+        "[DEFAULT]\ntransport_url = rabbit://u:50%@h/\n[provision]\n"
+        "external_network = public\nvendordata = true\ndns = 10.0.0.1\n"
+        "[database]\nconnection = mysql://u:secret@h/\n"
+    )
+    # Without the inheritance of other sections.
+    parser = configparser.RawConfigParser(default_section="none")
+    parser.read_string(requests.configuration(deployed))
+    assert dict(parser["provision"]) == {
+        "external_network": "public",
+        "dns": "10.0.0.1",
+    }
+    assert "nova_multi.cloud.clouds=DEBUG" in parser["DEFAULT"]["default_log_levels"]
+    assert parser.sections() == ["DEFAULT", "provision"]
+
+
+@pytest.mark.parametrize("count", [1, 2, 4, 30])
+def test_definitions_have_so_many_instances(count: int) -> None:
+    wanted = spec.load_dict(environments.definition("bench-1", count))
+    assert sum(each.count for each in wanted.instances.values()) == count
+    assert wanted.partition == "bench-1"
+
+
+@pytest.mark.parametrize("count", [30, 1000, 1003, 10000])
+def test_large_definitions_have_so_many_instances(count: int) -> None:
+    wanted = spec.load_dict(environments.large("bench-1", count))
+    assert sum(each.count for each in wanted.instances.values()) == count
+
+
+def test_the_script_that_is_waited_for_is_one() -> None:
+    text = environments.script()
+    done = subprocess.run(["sh", "-n"], input=text, text=True, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    # It ends as the example's does.
+    text = text.replace(environments.SITE.read_text(), "exit 3\n")
+    text = f"output() {{ echo $1 $2; }}\n{text}"
+    done = subprocess.run(["sh"], input=text, text=True, capture_output=True)
+    assert done.returncode == 3
+    assert re.fullmatch(r"ran [\d.]+ [\d.]+\n", done.stdout), done.stderr
+
+
+def test_the_page_tells_of_environments() -> None:
+    found = {
+        "load": 0.5,
+        "count": 20,
+        "stand": 24,
+        "plans": {"1000": 0.3, "10000": 2.5},
+        "wall": 23.0,
+        "plain": 20.0,
+        "again": {"api": [0.4] * 3, "command": [1.9] * 3},
+        "waits": {"docker": [0.5, 0.6], "lxd": [0.7, 0.8]},
+        "requests": {
+            "count": 3,
+            "first": 20,
+            "first_all": 60,
+            "again": 0,
+            "again_all": 9,
+        },
+    }
+    page = figures.page({"date": "d", "machine": MACHINE, "environments": found})
+    assert "1.15 times; the aim is at most 1.15" in page
+    assert "9, and 0 of those" in page
+    cells = ["Waiting too long for a script, LXD", "2", "0.75", "0.80", "1.0"]
+    assert "   * - " + "\n     - ".join(cells) in page
+    cells = ["Apply of 24 instances that stand already, by the command", "3", "1.90"]
+    assert "   * - " + "\n     - ".join(cells) in page

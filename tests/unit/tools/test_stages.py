@@ -101,7 +101,7 @@ def words_run(
     return ran
 
 
-@pytest.mark.parametrize("stage", ["integration", "smoke"])
+@pytest.mark.parametrize("stage", ["integration", "smoke", "examples"])
 def test_nothing_may_be_left_after_a_stage_that_makes_servers(
     stages: ModuleType, monkeypatch: pytest.MonkeyPatch, stage: str
 ) -> None:
@@ -117,18 +117,20 @@ def test_stages_without_servers_are_not_audited(
     assert [words[0] for words in ran] == ["unit", "deploy/up", "contract"]
 
 
-def test_the_deployment_is_tested_only_when_it_is_named(
+def test_what_takes_minutes_is_tested_only_when_it_is_named(
     stages: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ran = words_run(stages, monkeypatch, "all")
-    assert "deploy" not in [words[0] for words in ran]
+    assert not {"deploy", "examples"} & {words[0] for words in ran}
     ran = words_run(stages, monkeypatch, "deploy", "--", "--init", "plain")
     # On machines of its own: this one needs no cloud.
     assert [words[0] for words in ran] == ["deploy"]
     assert ran[0][-3:] == ["--", "--init", "plain"]
 
 
-@pytest.mark.parametrize("stage", ["contract", "integration", "smoke", "deploy"])
+@pytest.mark.parametrize(
+    "stage", ["contract", "integration", "smoke", "examples", "deploy"]
+)
 def test_a_stage_that_changes_the_machine_needs_root(
     stages: ModuleType, monkeypatch: pytest.MonkeyPatch, stage: str
 ) -> None:

@@ -81,6 +81,8 @@ def test_what_is_overridden_in_the_manager_is_still_called() -> None:
         "_update_port_binding_for_instance",
     ):
         assert f"self.{name}(" in source
+    source = inspect.getsource(nova_libvirt.LibvirtDriver)
+    assert "self._configure_guest_by_virt_type(" in source
 
 
 @pytest.mark.parametrize("implementation", [DockerEngine, LXDEngine, FakeEngine])

@@ -20,11 +20,28 @@ from typing import Any
 import leftovers
 import openstack
 
-from bench import engines, fake_compute, figures, memory, provisioning, servers
+from bench import (
+    engines,
+    environments,
+    fake_compute,
+    figures,
+    memory,
+    plans,
+    provisioning,
+    servers,
+)
 from bench.errors import BenchError
 
 SOURCE = Path(__file__).resolve().parents[3]
-PARTS = ("memory", "servers", "engines", "provisioning", "second-run")
+PARTS = (
+    "memory",
+    "servers",
+    "engines",
+    "provisioning",
+    "plans",
+    "environments",
+    "second-run",
+)
 #: Configuration of the provisioning service; names its database.
 PROVISIONING = Path("/etc/nova-multi/provisioning/nova-multi.conf")
 #: Seconds that a second deploy/up may take before it is given up.
@@ -125,6 +142,20 @@ def _provisioning(arguments: argparse.Namespace, results: dict[str, Any]) -> Non
     results["provisioning"] = {"load": round(load, 2), **found}
 
 
+def _plans(arguments: argparse.Namespace, results: dict[str, Any]) -> None:
+    results["plans"] = plans.measure(_log)
+
+
+def _environments(arguments: argparse.Namespace, results: dict[str, Any]) -> None:
+    results["environments"] = environments.measure(
+        openstack.connect(cloud=arguments.cloud),
+        PROVISIONING.read_text(),
+        arguments.instances,
+        arguments.rounds,
+        _log,
+    )
+
+
 def _second_run(arguments: argparse.Namespace, results: dict[str, Any]) -> None:
     start = time.monotonic()
     subprocess.run(
@@ -141,6 +172,8 @@ _MEASURES = {
     "engines": _engines,
     "memory": _memory,
     "provisioning": _provisioning,
+    "plans": _plans,
+    "environments": _environments,
     "second-run": _second_run,
 }
 
@@ -181,7 +214,8 @@ def _arguments() -> argparse.Namespace:
         "--rounds",
         type=int,
         default=20,
-        help="servers of each hypervisor (default: %(default)s)",
+        help="servers of each hypervisor, and scripts that are waited for on each"
+        " (default: %(default)s)",
     )
     parser.add_argument(
         "--instances",

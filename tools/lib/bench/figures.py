@@ -17,6 +17,12 @@ GOAL_ACCEPT = 0.030
 GOAL_PAGE = 0.050
 GOAL_DELAY = 1.0
 GOAL_BURST = 1.1
+#: Of environments: seconds of a plan by its instances, of an apply that has nothing to
+#: do, against openstacksdk in threads, and seconds until a script's end is told.
+GOAL_PLAN = {"1000": 1.0, "10000": 10.0}
+GOAL_AGAIN = 2.0
+GOAL_APPLY = 1.15
+GOAL_WAIT = 1.0
 FLOOR = "fake"
 TITLES = {
     "fake": "Nova's FakeDriver (the floor)",
@@ -53,6 +59,8 @@ def page(results: dict[str, Any]) -> str:
         ("engines", _engines),
         ("memory", _memory),
         ("provisioning", _provisioning),
+        ("plans", _plans),
+        ("environments", _environments),
         ("second_run", _second_run),
     ):
         if key in results:
@@ -152,6 +160,70 @@ def _provisioning(found: dict[str, Any]) -> str:
         f" {found['plain']:.1f} s by openstacksdk",
         f"in 8 threads ({ratio:.2f} times; the aim is at most {GOAL_BURST}). Load of"
         f" the machine before: {found['load']}. Seconds:",
+        table=_table(("What", "Count", "Median", "p95", "Aim"), rows),
+    )
+
+
+def _plans(plans: dict[str, dict[str, float]]) -> str:
+    rows = [
+        (
+            f"{int(count):,}",
+            f"{found['read']:.2f}",
+            f"{found['new']:.2f}",
+            f"{found['same']:.2f}",
+            f"{found['read'] + max(found['new'], found['same']):.2f}",
+            GOAL_PLAN.get(count, ""),
+            f"{(found['most'] - found['before']) * 1024 / int(count):.1f}",
+        )
+        for count, found in plans.items()
+    ]
+    return _section(
+        "Plans",
+        "Seconds of one process without a cloud, for a file with so many instances in",
+        "parts of ten, each of which is told the address of a database: for reading",
+        "the file, for the plan where nothing stands, and for that where all do.",
+        "The memory is what the process has at its most while it reads and plans, less",
+        "what it had before.",
+        table=_table(
+            ("Instances", "Read", "Plan: nothing stands", "Plan: all stand")
+            + ("Read and plan", "Aim", "kB per instance"),
+            rows,
+        ),
+    )
+
+
+def _environments(found: dict[str, Any]) -> str:
+    count, sent = found["count"], found["requests"]
+    ratio = found["wall"] / found["plain"]
+    rows = [
+        (f"Plan of {int(number):,} instances", 1, f"{value:.2f}", f"{value:.2f}", aim)
+        for number, value in found["plans"].items()
+        for aim in [GOAL_PLAN.get(number, "")]
+    ]
+    stand = f"Apply of {found['stand']} instances that stand already"
+    for title, seconds, aim in (
+        (f"{stand}, by the API", found["again"]["api"], GOAL_AGAIN),
+        (f"{stand}, by the command", found["again"]["command"], GOAL_AGAIN),
+        *(
+            (f"Waiting too long for a script, {TITLES[driver]}", each, GOAL_WAIT)
+            for driver, each in found["waits"].items()
+        ),
+    ):
+        one = summary(seconds)
+        rows.append((title, one.count, f"{one.median:.2f}", f"{one.p95:.2f}", aim))
+    return _section(
+        "Environments",
+        f"Apply of {count} instances on the three hypervisors: {found['wall']:.1f} s,"
+        f" {found['plain']:.1f} s by openstacksdk in",
+        f"8 threads ({ratio:.2f} times; the aim is at most {GOAL_APPLY}). An apply of"
+        f" {sent['count']} instances",
+        f"sent {sent['first_all']} requests to OpenStack, {sent['first']} of which may"
+        f" change something; the same apply again",
+        f"{sent['again_all']}, and {sent['again']} of those (the aim is none). What a"
+        " script is waited for",
+        "too long is the time from ACTIVE until the task is seen to be provisioned,",
+        "less the time for which the example's ``site.sh`` ran.",
+        f"Load of the machine before: {found['load']}. Seconds:",
         table=_table(("What", "Count", "Median", "p95", "Aim"), rows),
     )
 

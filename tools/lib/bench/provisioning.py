@@ -17,9 +17,9 @@ from typing import Any
 
 import openstack
 import sqlalchemy as sa
-from keystoneauth1.adapter import Adapter
 
 from bench.errors import BenchError
+from bench.service import TIMEOUT, Service
 
 #: Images by driver, in the turns that they take: of a machine's CPUs each hypervisor
 #: has its share to give away, and the one for virtual machines the largest.
@@ -43,53 +43,8 @@ NOWHERE = "HighPerformance"
 #: Seconds between looks at tasks; what a state's delay is known to. Each look costs the
 #: service as much as accepting two instances.
 LOOK = 0.2
-TIMEOUT = 600.0
 
 Log = Callable[[str], None]
-
-
-class Service:
-    """The provisioning API as an administrator has it."""
-
-    def __init__(self, cloud: Any) -> None:
-        self._adapter = Adapter(
-            cloud.session, service_type="provisioning", interface="public"
-        )
-
-    def ask(self, method: str, path: str, body: Any = None) -> Any:
-        """An answer as JSON."""
-        return self._adapter.request(path, method, json=body).json()
-
-    def accept(self, body: Any) -> tuple[str, float, float]:
-        """Have an instance made.
-
-        :returns: its task; seconds that the answer took but for waiting for OpenStack;
-            those of them in which the service had the processor.
-        """
-        response = self._adapter.request("/instances", "POST", json=body)
-        told = {
-            name: float(duration) / 1000
-            for part in response.headers["Server-Timing"].split(", ")
-            for name, duration in [part.split(";dur=")]
-        }
-        own = told["total"] - told["openstack"]
-        return response.json()["task"], own, told["cpu"]
-
-    def ended(self, task: str) -> Any:
-        """A task, after its end."""
-        deadline = time.monotonic() + TIMEOUT
-        while not (found := self.ask("GET", f"/tasks/{task}"))["ended"]:
-            if time.monotonic() > deadline:
-                raise BenchError(f"task {task}: not within {TIMEOUT:g} s")
-            time.sleep(0.2)
-        return found
-
-    def do(self, method: str, path: str, body: Any = None) -> None:
-        """Have something done, and wait for it."""
-        found = self.ended(self.ask(method, path, body)["task"])
-        if found["status"] == "error":
-            message = found["status_history"][-1]["message"]
-            raise BenchError(f"task {found['uuid']}: {message}")
 
 
 @contextlib.contextmanager
