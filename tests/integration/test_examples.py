@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Each example from its file to nothing: planned, applied, changed, destroyed.
 
-What needs images of its own, and minutes, is in tests/examples.
+What needs images of its own, and minutes, is in tests/long.
 """
 
 from __future__ import annotations

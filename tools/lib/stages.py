@@ -4,8 +4,8 @@
 lint, unit and functional need nothing but Python. contract tests the real engines, and
 integration and smoke the real cloud: for these deploy/up is run first, so they need
 root, and they leave the cloud behind (deploy/down takes it away). Not part of `all` are
-examples, which builds images and makes a Docker Swarm on the cloud, and deploy, which
-tests the deployment itself on bare machines: both need root, and minutes.
+long, which on that cloud does what takes minutes (images of its own, installations, a
+Docker Swarm), and deploy, which tests the deployment itself on bare machines.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from nm import pipconf  # noqa: E402
 #: In the order in which ``all`` runs them: quick ones first.
 ALL = ("lint", "unit", "functional", "contract", "integration", "smoke")
 #: The last ones are run only when they are named.
-STAGES = (*ALL, "examples", "deploy")
+STAGES = (*ALL, "long", "deploy")
 #: Stages that test what deploy/up makes.
-DEPLOYED = ("contract", "integration", "smoke", "examples")
+DEPLOYED = ("contract", "integration", "smoke", "long")
 PRIVILEGED = (*DEPLOYED, "deploy")
 #: Stages after which no server may have left anything.
-AUDITED = ("integration", "smoke", "examples")
+AUDITED = ("integration", "smoke", "long")
 #: Seconds that what is being deleted then has.
 AUDIT_PATIENCE = 30
 #: Programs of Debian's packages that a stage uses, and no deployment needs.

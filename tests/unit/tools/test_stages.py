@@ -101,7 +101,7 @@ def words_run(
     return ran
 
 
-@pytest.mark.parametrize("stage", ["integration", "smoke", "examples"])
+@pytest.mark.parametrize("stage", ["integration", "smoke", "long"])
 def test_nothing_may_be_left_after_a_stage_that_makes_servers(
     stages: ModuleType, monkeypatch: pytest.MonkeyPatch, stage: str
 ) -> None:
@@ -121,7 +121,7 @@ def test_what_takes_minutes_is_tested_only_when_it_is_named(
     stages: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ran = words_run(stages, monkeypatch, "all")
-    assert not {"deploy", "examples"} & {words[0] for words in ran}
+    assert not {"deploy", "long"} & {words[0] for words in ran}
     ran = words_run(stages, monkeypatch, "deploy", "--", "--init", "plain")
     # On machines of its own: this one needs no cloud.
     assert [words[0] for words in ran] == ["deploy"]
@@ -129,7 +129,7 @@ def test_what_takes_minutes_is_tested_only_when_it_is_named(
 
 
 @pytest.mark.parametrize(
-    "stage", ["contract", "integration", "smoke", "examples", "deploy"]
+    "stage", ["contract", "integration", "smoke", "long", "deploy"]
 )
 def test_a_stage_that_changes_the_machine_needs_root(
     stages: ModuleType, monkeypatch: pytest.MonkeyPatch, stage: str

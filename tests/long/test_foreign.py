@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.examples.conftest import Build
 from tests.integration import environments
 from tests.integration.provisioning import Client
+from tests.long.conftest import Build
 
 OTHER = "aarch64"
 

@@ -26,8 +26,9 @@ from typing import Any
 import openstack as sdk
 import pytest
 
-from tests.integration import cloud, provisioning, small_installer
+from tests.integration import cloud, provisioning
 from tests.integration.provisioning import Client
+from tests.long import small_installer
 
 #: Seconds that an installation may take in the service of the tests' own.
 LIMIT = 60

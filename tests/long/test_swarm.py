@@ -6,10 +6,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from tests.examples.conftest import Build
 from tests.integration import environments
 from tests.integration.environments import Environment
 from tests.integration.provisioning import Client
+from tests.long.conftest import Build
 
 
 def containers(swarm: Environment) -> set[str]:
