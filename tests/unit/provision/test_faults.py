@@ -392,6 +392,8 @@ def test_every_type_of_task_is_tested():
         TaskType.CREATE_NETWORK,
         TaskType.UPDATE_NETWORK,
         TaskType.DELETE_NETWORK,
+        # In test_images_of_files.
+        TaskType.UPDATE_IMAGE,
     }
     assert tested == set(PROCEDURES)
 

@@ -10,6 +10,7 @@ import itertools
 import pytest
 
 from nova_multi.domain.errors import Conflict, Invalid
+from nova_multi.domain.task import TaskType
 from nova_multi.provision import fetch
 from nova_multi.provision.service import Query, Scope
 from tests.fixtures import image_files
@@ -443,10 +444,12 @@ def test_whatever_fails_is_gone_on_with(built, when):
 def test_a_worker_that_dies_in_the_middle(built):
     before = built.world.left()
     built.contents["more"] = image_files.tree("etc/")
-    changed = imaged({"golden": {**GOLDEN, "download_url": f"{URL}more", "os": ""}})
+    in_place = imaged({"golden": {**GOLDEN, "os": "devuan"}})
+    replaced = imaged({"golden": {**GOLDEN, "download_url": f"{URL}more", "os": ""}})
+    types = set()
     for number in itertools.count():
         died = []
-        for definition in (imaged(), changed, None):
+        for definition in (imaged(), in_place, replaced, None):
             environments = built.service.environments
             accepted = (
                 shop.accept(built, definition)
@@ -458,9 +461,11 @@ def test_a_worker_that_dies_in_the_middle(built):
             built.work()
             task = shop.task_of(built, accepted)
             assert task.status == task.goal, (number, task.history[-1].message)
+            types |= {each.type for each in built.store.tasks(None, limit=100)}
             if definition:
                 assert shop.plan(built, definition).is_empty
         assert built.world.left() == before
         if not any(died):
             break
     assert number > 3
+    assert TaskType.UPDATE_IMAGE in types

@@ -46,7 +46,7 @@ FORBIDDEN = {
 }
 PARTS = (
     *("conf", "domain", "exception", "spec", "cloud", "provision", "guest"),
-    "inspection",
+    *("cpio", "inspection"),
 )
 
 
