@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import configparser
+import contextlib
 import io
 import logging
 import os
@@ -85,14 +86,15 @@ def _state_home() -> pathlib.Path:
 def secret_key(folder: pathlib.Path) -> str:
     """The key that secrets are sealed by, made when it is asked for first."""
     path = folder / "secrets.key"
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_text().strip()
-    with os.fdopen(descriptor, "w") as file:
-        key = sealing.new_key()
-        file.write(f"{key}\n")
-    return key
+    if not path.exists():
+        # Whole before it has its name: killed in between, the next start makes one.
+        with tempfile.NamedTemporaryFile("w", dir=folder, prefix=path.name) as file:
+            file.write(f"{sealing.new_key()}\n")
+            file.flush()
+            os.fsync(file.fileno())
+            with contextlib.suppress(FileExistsError):
+                os.link(file.name, path)
+    return path.read_text().strip()
 
 
 def configuration_text(

@@ -8,6 +8,7 @@ of a key or a time zone is ever part of a command: they are checked, and travel 
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import enum
 import importlib.resources
@@ -24,6 +25,8 @@ from nova_multi.domain.errors import Invalid
 MAX_SIZE = 1024**2
 #: Public keys of one image.
 _MAX_KEYS = 16
+#: Nova's limit of user-data in its encoding.
+_MAX_USER_DATA = 65_535
 #: Glance's limit of a property's value.
 _MAX_COMMAND_LINE = 255
 
@@ -36,10 +39,9 @@ _KEY = re.compile(
 _ZONE = re.compile(r"[A-Za-z0-9_+-]{1,64}(?:/[A-Za-z0-9_+-]{1,64}){0,2}", re.ASCII)
 
 _CONSOLE = "console=ttyS0,115200n8"
-#: A line of debconf's: owner, question, type, and perhaps a value.
-_PRESEED = re.compile(
-    r"\s*\S+\s+\S+/\S+\s+(?:string|boolean|select|multiselect|note|password|text|seen)"
-    r"\b"
+#: Types of debconf's questions.
+_TYPES = frozenset(
+    ("string", "boolean", "select", "multiselect", "note", "password", "text", "seen")
 )
 _LATE = re.compile(r"\s*d-i\s+preseed/late_command\s+string\s?(.*)", re.DOTALL)
 _KICKSTART = re.compile(
@@ -107,6 +109,12 @@ def time_zone(text: str) -> str:
     return text
 
 
+def _is_preseed(line: str) -> bool:
+    """Whether it is debconf's: owner, question, type, and perhaps a value."""
+    words = line.split(None, 3)
+    return len(words) > 2 and "/" in words[1].strip("/") and words[2] in _TYPES
+
+
 def style_of(text: str) -> Style:
     """Whose answers a text holds.
 
@@ -116,7 +124,7 @@ def style_of(text: str) -> Style:
     if any(line.rstrip() == "autoinstall:" for line in lines):
         return Style.AUTOINSTALL
     told = [line for line in lines if not line.lstrip().startswith("#")]
-    if any(_PRESEED.match(line) for line in told):
+    if any(map(_is_preseed, told)):
         return Style.PRESEED
     if any(_KICKSTART.match(line) for line in told):
         return Style.KICKSTART
@@ -157,6 +165,12 @@ def rendered(
             f"the installer's kernel would get {len(found.command_line)} characters;"
             f" {_MAX_COMMAND_LINE} are possible: a shorter URL helps",
             field="download_url",
+        )
+    if found.user_data and len(base64.b64encode(found.user_data)) > _MAX_USER_DATA:
+        raise Invalid(
+            f"the answers come to {len(found.user_data)} bytes, which Nova's user-data"
+            " has no room for",
+            field="preseed_url",
         )
     return found
 

@@ -24,6 +24,8 @@ _MAX_OUTPUT = 4000
 #: Outputs of one instance, and the characters of all their names and values.
 MAX_OUTPUTS = 64
 MAX_ALL_OUTPUTS = 32 * 1024
+#: Characters of a line that are looked at for what a program has drawn.
+_MAX_SCREEN = 1000
 #: What a terminal would obey.
 _CONTROL = re.compile(
     r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07\x1b]*\x07|[\x00-\x08\x0b-\x1f\x7f-\x9f]"
@@ -158,7 +160,7 @@ def last_lines(text: str, count: int, length: int) -> list[str]:
     lines: list[str] = []
     for line in reversed(text.split("\n")):
         # What was written over is gone: progress comes so.
-        seen = _clean(line.rstrip("\r").rpartition("\r")[2])
+        seen = _clean(line.rstrip("\r").rpartition("\r")[2][:_MAX_SCREEN])
         seen = _FOOT.sub("", _BARE.sub("", seen)).strip()
         if seen:
             lines.append(seen[:length])

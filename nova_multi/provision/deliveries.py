@@ -3,17 +3,19 @@
 
 A delivery is kept, sealed, from before its server is asked for until its task ends.
 Nova's metadata service asks for it when its guest does. Without secrets in it, it is
-given as often as it is asked for. With secrets it is handed out once: from the first
-time on for a short while only, in which a guest whose answer got lost, or that was
-started anew, may ask again, and no more as soon as the guest has said on its console
-that it has it.
+given as often as it is asked for. With secrets it is handed out once: not before the
+guest has said on its console that its script has begun, for what asks earlier is
+cloud-init, which keeps on its disk whatever it is told; then from the first time on
+for a short while only, in which a guest whose answer got lost, or that was started
+anew, may ask again; and no more as soon as the guest has said that it has it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from nova_multi.domain import times
 from nova_multi.domain.errors import Conflict, NameTaken, NotFound
@@ -32,6 +34,8 @@ WINDOW = 90.0
 PAYLOAD, REFUSED = "nova_multi_payload", "nova_multi_refused"
 
 _SEALED, _SECRET, _GIVEN, _DONE = "sealed", "secret", "given", "done"
+#: Whether the guest's script has begun, which is what asks from then on.
+_BEGUN = "begun"
 #: Times that a request is looked at again if others were quicker.
 _TRIES = 5
 
@@ -73,29 +77,35 @@ def hand_out(tools: Tools, server_id: str, project_id: str) -> Mapping[str, str]
     for left in reversed(range(_TRIES)):
         data = delivery.data
         now = tools.clock()
-        if data.get(_SECRET):
-            given = data.get(_GIVEN)
-            if data.get(_DONE) or (given and _age(now, given) > WINDOW):
-                LOG.warning("server %s asks again for its secrets", server_id)
-                return {REFUSED: _REFUSAL}
-            if not given:
-                try:
-                    tools.store.update_record(
-                        KIND,
-                        delivery.uuid,
-                        merge={_GIVEN: times.format_time(now)},
-                        expected={_GIVEN: None, _DONE: None},
-                    )
-                except NotFound:
-                    return {}
-                except Conflict:
-                    # Asked twice at a time.
-                    if not left:
-                        raise
-                    delivery = tools.store.record(KIND, delivery.uuid)
-                    continue
-                LOG.info("the secrets of server %s are handed out", server_id)
-        return {PAYLOAD: tools.seal.open(data[_SEALED])}
+        if not data.get(_SECRET):
+            return {PAYLOAD: tools.seal.open(data[_SEALED])}
+        given = data.get(_GIVEN)
+        if data.get(_DONE) or (given and _age(now, given) > WINDOW):
+            LOG.warning("server %s asks again for its secrets", server_id)
+            return {REFUSED: _REFUSAL}
+        if not data.get(_BEGUN):
+            return {}
+        # Before it counts as given: the key may not be known here yet.
+        told = {PAYLOAD: tools.seal.open(data[_SEALED])}
+        if given:
+            return told
+        try:
+            tools.store.update_record(
+                KIND,
+                delivery.uuid,
+                merge={_GIVEN: times.format_time(now)},
+                expected={_GIVEN: None, _DONE: None},
+            )
+        except NotFound:
+            return {}
+        except Conflict:
+            # Asked twice at a time.
+            if not left:
+                raise
+            delivery = tools.store.record(KIND, delivery.uuid)
+            continue
+        LOG.info("the secrets of server %s are handed out", server_id)
+        return told
     raise AssertionError("not reached")
 
 
@@ -103,6 +113,13 @@ _REFUSAL = (
     "the secrets of this instance were handed out before, which is done once: make the"
     " instance anew"
 )
+
+
+def begun(store: Store, task_uuid: str) -> None:
+    """A guest's script has begun: from now on it is what asks."""
+    delivery = _of_task(store, task_uuid)
+    if delivery and delivery.data.get(_SECRET) and not delivery.data.get(_BEGUN):
+        store.update_record(KIND, delivery.uuid, merge={_BEGUN: True})
 
 
 def received(store: Store, task_uuid: str) -> None:
@@ -136,9 +153,19 @@ def _of_server(store: Store, server_id: str, project_id: str) -> Record | None:
         else []
     )
     for instance in found:
-        if instance.project_id == project_id and not instance.data.get("deleting"):
+        if instance.data.get("deleting"):
+            continue
+        if project_id and project_id in _projects(store, instance):
             return _of_task(store, instance.task_uuid)
     return None
+
+
+def _projects(store: Store, instance: Record) -> Iterator[str]:
+    """Where an instance's server may be."""
+    yield instance.project_id
+    # One that was asked for while its environment was made knows of no project.
+    with contextlib.suppress(NotFound):
+        yield store.record(Kind.ENVIRONMENT, instance.scope).openstack_id
 
 
 def _of_task(store: Store, task_uuid: str) -> Record | None:

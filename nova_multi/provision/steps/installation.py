@@ -231,7 +231,8 @@ def _server(work: Work) -> None:
         work.mark,
         again=work.again,
     )
-    work.keep(server_id=server_id)
+    # It may hold passwords, and nobody needs it any more.
+    work.keep(server_id=server_id, user_data=None)
 
 
 # -- until it has ended

@@ -50,6 +50,8 @@ def run(work: Work) -> None:
         work.status(TaskStatus.PROVISIONING, at=_when(work, report.began_at))
     if report.message:
         work.message(TaskStatus.PROVISIONING, report.message)
+    if report.begun and not seen.get("last"):
+        deliveries.begun(work.tools.store, work.uuid)
     if report.received:
         deliveries.received(work.tools.store, work.uuid)
     left_out = _keep_outputs(work, report)

@@ -252,7 +252,7 @@ def advance(
     :raises Conflict: the status can't follow.
     """
     (task,) = load(connection, [task_id])
-    moved = task.advanced(status, at, message[:MAX_MESSAGE])
+    moved = task.advanced(status, at, _storable(message))
     if moved is task:
         return task
     (change,) = set(moved.history) - set(task.history)
@@ -277,11 +277,16 @@ def set_message(
     connection.execute(
         tables.task_history.update()
         .where(c.task_id == task_id, c.status == status)
-        .values(message=message[:MAX_MESSAGE])
+        .values(message=_storable(message))
     )
     connection.execute(
         tables.tasks.update().where(_tasks.id == task_id).values(last_update=at)
     )
+
+
+def _storable(message: str) -> str:
+    """A message without halves of surrogates, which no database takes."""
+    return message[:MAX_MESSAGE].encode("utf-8", "replace").decode()
 
 
 def _add_change(connection: sa.Connection, task_id: int, change: StatusChange) -> None:
@@ -291,7 +296,7 @@ def _add_change(connection: sa.Connection, task_id: int, change: StatusChange) -
             "task_id": task_id,
             "status": change.status,
             "at": change.at,
-            "message": change.message[:MAX_MESSAGE],
+            "message": _storable(change.message),
         },
     )
 

@@ -20,6 +20,7 @@ from nova_multi.conf import provision as conf_provision
 from nova_multi.domain.driver import Driver
 from nova_multi.domain.host import Policy
 from nova_multi.provision import fetch
+from nova_multi.provision.sealing import Seal
 from nova_multi.provision.store import db_sync
 
 CLOUDS = """
@@ -348,3 +349,18 @@ def test_the_check_of_accounts_reads_the_named_file(folder):
     assert "was not found" in unknown
     named = checks(folder, f"[cloud]\nclouds_file = {folder}/clouds.yaml\n")
     assert "was not found" not in named._accounts().details
+
+
+def test_the_key_is_made_once_and_whole(tmp_path, monkeypatch):
+    def killed(descriptor):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(serve.os, "fsync", killed)
+        with pytest.raises(KeyboardInterrupt):
+            serve.secret_key(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    key = serve.secret_key(tmp_path)
+    assert Seal([key]) and serve.secret_key(tmp_path) == key
+    (file,) = tmp_path.iterdir()
+    assert file.stat().st_mode & 0o777 == 0o600

@@ -245,3 +245,7 @@ def test_the_last_lines_of_an_installer() -> None:
         "Detecting hardware  ... 2%... 95%",
         "Asking [y/N] for [12]",
     ]
+
+
+def test_a_long_line_that_a_program_draws_comes_to_an_end() -> None:
+    assert console.last_lines("[ " + "1" * 100_000, 1, 8) == ["[ 111111"]

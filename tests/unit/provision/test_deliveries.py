@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What Nova's metadata service is told for guests, and that secrets are told once."""
 
+import dataclasses
 import json
 
 import pytest
@@ -41,7 +42,7 @@ TOKEN = "t0ken-of-somebody"
 
 
 def begin(make_stage, **options):
-    """A shop that is being made: its guest has booted, and said nothing yet."""
+    """A shop that is being made: its guest's script has begun, and has nothing yet."""
     options.setdefault("ways", Ways(metadata=True))
     stage = make_stage(**options)
     stage.partition("co")
@@ -54,11 +55,15 @@ def begin(make_stage, **options):
         ADMIN, "shop", {"definition": SHOP, "values": {"token": TOKEN}}, NOWHERE
     )
     stage.task = accepted.task_uuid
-    stage.work(until=lambda: bool(stage.world.servers) and asked_for_console(stage))
+    stage.work(until=lambda: has_begun(stage))
     (stage.server,) = stage.world.servers.values()
     (stage.record,) = stage.store.list_records(Kind.INSTANCE)
     stage.forget_leases()
     return stage
+
+
+def has_begun(stage):
+    return any(each.data.get("begun") for each in stage.store.list_records("delivery"))
 
 
 def asked_for_console(stage):
@@ -118,6 +123,41 @@ def test_secrets_are_handed_out_to_their_guest_alone(make_stage):
     ):
         found = deliveries.hand_out(stage.tools, server_id, project_id)
         assert found == {}
+
+
+def test_what_asks_before_the_script_is_told_nothing(make_stage):
+    """As cloud-init does, which would keep it in the guest's disk."""
+    stage = make_stage(ways=Ways(metadata=True))
+    stage.partition("co")
+    stage.world.add_image("debian", properties={})
+    boots = ["[    0.1] Linux\n"]
+    stage.world.consoles["web"] = lambda data: (
+        boots[0] if boots else console_text(data, (), None)
+    )
+    fields = {"definition": SHOP, "values": {"token": TOKEN}}
+    stage.service.environments.apply(ADMIN, "shop", fields, NOWHERE)
+    stage.work(until=lambda: asked_for_console(stage))
+    (stage.server,) = stage.world.servers.values()
+    (stage.record,) = stage.store.list_records(Kind.INSTANCE)
+    stage.forget_leases()
+    assert ask(stage) == {}
+    # Nor has the time begun in which it may ask again.
+    stage.clock.forward(deliveries.WINDOW + 1)
+    boots.clear()
+    stage.work(until=lambda: has_begun(stage))
+    assert TOKEN in ask(stage)["nova_multi_payload"]
+
+
+def test_the_environment_that_was_made_meanwhile(make_stage):
+    """An instance that was asked for before knows of no project."""
+    stage = begin(make_stage)
+    project = stage.record.project_id
+    record = dataclasses.replace(stage.record, project_id="")
+    stage.store.delete_record(Kind.INSTANCE, record.uuid)
+    stage.store.add_record(record)
+    assert deliveries.hand_out(stage.tools, stage.server.id, "another") == {}
+    assert deliveries.hand_out(stage.tools, stage.server.id, "") == {}
+    assert "nova_multi_payload" in ask(stage, project_id=project)
 
 
 def test_secrets_are_nowhere_else(make_stage):
@@ -279,9 +319,16 @@ def test_without_a_key_secrets_are_refused(make_stage):
 
 def test_a_lost_key_is_told(make_stage):
     stage = begin(make_stage)
-    stage.tools.seal = Seal([sealing.new_key()])
+    known, stage.tools.seal = stage.tools.seal, Seal([sealing.new_key()])
     with pytest.raises(Conflict, match="the key that sealed it"):
         ask(stage)
+    # It is not given by that: who has the key gives it, whenever that is.
+    stage.clock.forward(deliveries.WINDOW + 1)
+    deliveries_tools = dataclasses.replace(stage.tools, seal=known)
+    told = deliveries.hand_out(
+        deliveries_tools, stage.server.id, stage.record.project_id
+    )
+    assert "nova_multi_payload" in told
     with pytest.raises(Conflict, match="the key that sealed it"):
         password(stage)
 

@@ -321,6 +321,26 @@ def nonce_in(world):
     ].decode()
 
 
+@pytest.mark.parametrize(
+    "line", ["a " + "/" * answers.MAX_SIZE, "a/" * (answers.MAX_SIZE // 2), "a b/c"]
+)
+def test_answers_of_nobody_come_to_an_end(line):
+    with pytest.raises(Invalid, match="neither a preseed"):
+        answers.style_of(line)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "d-i netcfg/get_hostname string box",
+        "  tzdata tzdata/Zones/Etc select UTC",
+        "d-i debian-installer/add-kernel-opts string",
+    ],
+)
+def test_answers_of_debconf(line):
+    assert answers.style_of(f"# of mine\n{line}\n") is answers.Style.PRESEED
+
+
 def test_an_installation(built, sources, monkeypatch):
     monkeypatch.setattr(
         "tests.fixtures.fake_cloud.compute.FakeServers.console_log", console
@@ -431,6 +451,12 @@ def test_a_kickstart_file():
     assert content.count("\nreboot") == 1 and "\npoweroff\n" in content
     assert f'sshkey --username=root "{KEY}"' in content
     assert "@nova-multi n0 1 exit 0" in content and "inst.ks" in found.command_line
+
+
+def test_an_autoinstall_file_that_is_too_large():
+    text = b"autoinstall:\n  late-commands: [" + b"x" * 60_000 + b"]\n"
+    with pytest.raises(Invalid, match="no room"):
+        answers.rendered(text, nonce="n0", media="https://images.example/x.iso")
 
 
 def test_an_autoinstall_file():

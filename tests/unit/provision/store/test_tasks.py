@@ -107,6 +107,13 @@ def test_long_messages_are_cut(store, new_task):
     assert len(moved.history[-1].message) == tasks.MAX_MESSAGE
 
 
+def test_half_a_surrogate_in_a_message(store, new_task):
+    """No database takes it, and the task has to end all the same."""
+    uuid = new_task().uuid
+    store.advance(uuid, S.ERROR, "layer \ud800 is missing")
+    assert store.task(uuid).history[-1].message == "layer ? is missing"
+
+
 def test_the_log_grows_in_order(store, new_task):
     uuid = new_task().uuid
     for text in ("one\n", "", "two\n", "drei ü\n"):
