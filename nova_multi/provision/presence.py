@@ -142,7 +142,17 @@ def _network(
 
 def images_of(tools: Tools, environment: Record) -> list[Record]:
     """Records of the images that definitions have made in an environment."""
-    return tools.store.list_records(Kind.IMAGE, scope=environment.uuid)
+    return [
+        each
+        for each in tools.store.list_records(Kind.IMAGE, scope=environment.uuid)
+        # Those of instances belong to it, too, and no definition has made them.
+        if is_of_definition(each)
+    ]
+
+
+def is_of_definition(image: Record) -> bool:
+    """Whether a definition has made what the record of an image stands for."""
+    return WORDS in image.data
 
 
 def _images(tools: Tools, environment: Record) -> Iterator[PresentImage]:
