@@ -83,7 +83,7 @@ class Environments(Applying):
         if "description" in fields:
             changes["description"] = fields["description"] or ""
         if "schedule" in fields:
-            changes |= self._schedule(record, hours.read(fields))
+            changes |= self._schedule(caller, record, hours.read(fields))
         payload: dict[str, Any] = {}
         if "limits" in fields:
             if self._tools.single:
@@ -108,13 +108,18 @@ class Environments(Applying):
         payload |= {"partition": record.scope, "environment": record.uuid}
         return self._accept(caller, TaskType.UPDATE_ENVIRONMENT, record, payload)
 
-    def _schedule(self, environment: Record, schedule: Schedule) -> dict[str, Any]:
+    def _schedule(
+        self, caller: Caller, environment: Record, schedule: Schedule
+    ) -> dict[str, Any]:
         """Entries for the record of an environment that is to have a schedule.
 
         What is kept of its definition says the same from now on.
 
         :raises Invalid: it names instances that the definition has not.
+        :raises Forbidden: it would close an instance that is not left to the caller.
         """
+        changes = hours.changed(environment, schedule)
+        self._check_closing(caller, environment, changes)
         kept = definitions.find(self._store, environment.uuid)
         if kept is not None:
             definition = {
@@ -132,7 +137,7 @@ class Environments(Applying):
                 " which a disk could be saved",
                 field="schedule.save",
             )
-        return hours.changed(environment, schedule)
+        return changes
 
     def delete(self, caller: Caller, name: str, scope: Scope) -> Accepted:
         """Delete it if it is empty."""

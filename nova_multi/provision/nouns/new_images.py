@@ -199,8 +199,8 @@ class NewImages(Noun):
         """Make one of what an instance's disk holds just now.
 
         It belongs to the environment, as the instance does, and its owner is the
-        caller; whoever may not use the instance may not use it either, unless it is told
-        otherwise.
+        caller; whoever may not use the instance may not use it either, unless it is
+        told otherwise.
         """
         name = fields["instance"]
         source = self._find.instance(caller, name, scope, "x")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Images of instances belong to an environment: who has what of them, and what of it."""
+"""Images of instances belong to an environment: who has them, and who does not."""
 
 import pytest
 
