@@ -75,7 +75,7 @@ def read(tools: Tools, environment: Record | None) -> Present:
         tuple(instances),
         tuple(_networks(tools, environment, networks)),
         tuple(_images(tools, environment)),
-        saved.disks(tools.store, environment.uuid),
+        saved.disks(tools.store, environment),
     )
 
 
