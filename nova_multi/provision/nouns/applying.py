@@ -29,7 +29,7 @@ from nova_multi.provision.service import Accepted, Caller, Fields, Scope
 from nova_multi.provision.store import Record
 
 #: Times that a request is looked at again if others were quicker.
-_TRIES = 5
+TRIES = 5
 #: Entries of an environment's record that nobody may have changed since.
 EXPECTED = (definitions.QUEUE, "deleting", "state")
 
@@ -71,7 +71,7 @@ class Applying(Wanting):
         self, caller: Caller, name: str, fields: Fields, scope: Scope
     ) -> Accepted:
         """Accept the making of all that a definition says."""
-        for left in reversed(range(_TRIES)):
+        for left in reversed(range(TRIES)):
             try:
                 return self._apply(caller, name, fields, scope)
             except Conflict as error:
@@ -128,7 +128,7 @@ class Applying(Wanting):
         self, caller: Caller, name: str, fields: Fields, scope: Scope
     ) -> Accepted:
         """Accept the deletion of all that definitions have made."""
-        for left in reversed(range(_TRIES)):
+        for left in reversed(range(TRIES)):
             environment = self._find.environment(caller, name, scope)
             self._find.check(caller, environment, "w", environment.openstack_id)
             going_on = self._turn(environment, fields)
