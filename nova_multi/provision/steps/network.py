@@ -217,7 +217,6 @@ def _check_free(work: Work) -> None:
             f"network {work.name} is used by {', '.join(names[:_NAMED])}{more}, which"
             " no definition has made: nothing of it was changed",
             field="networks",
-            code="in_use",
         )
 
 
