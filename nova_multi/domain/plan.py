@@ -150,6 +150,7 @@ class SavedDisk:
     :ivar index: which of that part's.
     :ivar at: when it was saved.
     :ivar image: as the definition called what the instance was made from first.
+    :ivar comes_back: the instance is made from it even if no schedule names it.
     """
 
     part: str
@@ -158,6 +159,7 @@ class SavedDisk:
     image: str = ""
     driver: Driver | None = None
     disk_gb: int = 0
+    comes_back: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

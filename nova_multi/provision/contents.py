@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 
 from nova_multi.domain.errors import Conflict, Forbidden, NotFound
 from nova_multi.domain.names import Kind
-from nova_multi.provision import saved
+from nova_multi.provision import presence, saved
 from nova_multi.provision.store import Record, Store
 from nova_multi.provision.tools import Tools
 
@@ -43,13 +43,15 @@ def _records(store: Store, within: Record) -> Iterator[tuple[str, list[str]]]:
     found = store.list_records(Kind.NETWORK, scope=within.uuid, limit=_TOLD)
     if found:
         yield "networks of its definition", [each.name for each in found]
-    found = store.list_records(Kind.IMAGE, scope=within.uuid, limit=_TOLD)
+    own = store.list_records(Kind.IMAGE, scope=within.uuid)
+    found = [each for each in own if presence.is_of_definition(each)]
     if found:
-        yield "images of its definition", [each.name for each in found]
+        yield "images of its definition", [each.name for each in found[:_TOLD]]
     kept = saved.records(store, within.uuid)
     if kept:
         yield "saved disks", [each.name for each in kept[:_TOLD]]
-    images = [
+    images = [each.name for each in own if each not in found]
+    images += [
         each.name
         for each in store.list_records(Kind.IMAGE, scope=within.scope)
         # Only taken up, it stays where it is.

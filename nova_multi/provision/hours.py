@@ -23,6 +23,9 @@ SCHEDULE, MARK = "schedule", "hours"
 #: Another one: outside ports that instances had when they were closed, by their places
 #: in the definition, as :class:`nova_multi.domain.publish.Publish` writes them.
 PORTS = "closed_ports"
+#: Another one: names of the instances whose disks are to come back though the schedule
+#: that has named them is gone, until an apply has made them of these.
+CLOSED_SAVE = "closed_save"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -86,12 +89,25 @@ def changed(environment: Record, schedule: Schedule) -> dict[str, Any]:
     last = seen(environment)
     # What is away because of its hours comes back when it has none any more.
     stays = schedule.is_always and last is not None and not last.is_open
-    return {SCHEDULE: data, **({} if stays else {MARK: None})}
+    # So do the disks of what is away, or was a moment ago.
+    away = schedule.is_always and not (last and last.is_open)
+    parts = list(saved_parts(environment)) if away else None
+    return {
+        SCHEDULE: data,
+        CLOSED_SAVE: parts or None,
+        **({} if stays else {MARK: None}),
+    }
 
 
 def saved_parts(environment: Record) -> tuple[str, ...]:
-    """Names in the definition of the instances whose disks are kept."""
-    return schedule_of(environment).save
+    """Names in the definition of the instances that are made of disks that are kept."""
+    left = coming_back(environment)
+    return tuple(dict.fromkeys((*schedule_of(environment).save, *left)))
+
+
+def coming_back(environment: Record) -> tuple[str, ...]:
+    """Those of them that a schedule named which is gone."""
+    return tuple(environment.data.get(CLOSED_SAVE) or ())
 
 
 def read(fields: Mapping[str, Any]) -> Schedule:

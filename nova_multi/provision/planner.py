@@ -390,7 +390,9 @@ def _saved(
     schedule = definition.schedule or (there.schedule if there else None)
     parts = schedule.save if schedule else ()
     return {
-        (each.part, each.index): each for each in present.saved if each.part in parts
+        (each.part, each.index): each
+        for each in present.saved
+        if each.part in parts or each.comes_back
     }
 
 

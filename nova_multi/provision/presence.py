@@ -70,13 +70,20 @@ def read(tools: Tools, environment: Record | None) -> Present:
         instances.append(instance(record, condition, _changed(record, server), host))
     described = describe(tools, there) if there else None
     networks = networks_of(tools, environment)
+    names = {each.openstack_id: each.name for each in networks if each.openstack_id}
     return Present(
         described,
-        tuple(instances),
+        tuple(_by_names(each, names) for each in instances),
         tuple(_networks(tools, environment, networks)),
         tuple(_images(tools, environment)),
-        saved.disks(tools.store, environment.uuid),
+        saved.disks(tools.store, environment),
     )
+
+
+def _by_names(instance: PresentInstance, names: Mapping[str, str]) -> PresentInstance:
+    """An instance whose networks may have been named by their ids."""
+    networks = tuple(names.get(each, each) for each in instance.networks)
+    return dataclasses.replace(instance, networks=networks)
 
 
 def networks_of(tools: Tools, environment: Record) -> list[Record]:
@@ -142,7 +149,17 @@ def _network(
 
 def images_of(tools: Tools, environment: Record) -> list[Record]:
     """Records of the images that definitions have made in an environment."""
-    return tools.store.list_records(Kind.IMAGE, scope=environment.uuid)
+    return [
+        each
+        for each in tools.store.list_records(Kind.IMAGE, scope=environment.uuid)
+        # Those of instances belong to it, too, and no definition has made them.
+        if is_of_definition(each)
+    ]
+
+
+def is_of_definition(image: Record) -> bool:
+    """Whether a definition has made what the record of an image stands for."""
+    return WORDS in image.data
 
 
 def _images(tools: Tools, environment: Record) -> Iterator[PresentImage]:

@@ -7,7 +7,7 @@ instance that its environment's schedule names is always made from what was save
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from nova_multi.domain.driver import Driver
 from nova_multi.domain.plan import SavedDisk
@@ -41,15 +41,13 @@ def find(store: Store, environment: Record, part: str, index: int) -> Record | N
     return found[0] if found else None
 
 
-def disks(store: Store, environment: str) -> tuple[SavedDisk, ...]:
-    """All disks that are kept of an environment.
-
-    :param environment: UUID of its record.
-    """
-    return tuple(map(_disk, records(store, environment)))
+def disks(store: Store, environment: Record) -> tuple[SavedDisk, ...]:
+    """All disks that are kept of an environment."""
+    left = hours.coming_back(environment)
+    return tuple(_disk(each, left) for each in records(store, environment.uuid))
 
 
-def _disk(record: Record) -> SavedDisk:
+def _disk(record: Record, left: Collection[str]) -> SavedDisk:
     data = record.data
     driver = data.get("driver")
     return SavedDisk(
@@ -59,6 +57,7 @@ def _disk(record: Record) -> SavedDisk:
         image=data.get("image", ""),
         driver=Driver(driver) if driver else None,
         disk_gb=data.get("disk_gb", 0),
+        comes_back=data[PART] in left,
     )
 
 

@@ -29,7 +29,7 @@ from nova_multi.provision.service import Accepted, Caller, Fields, Scope
 from nova_multi.provision.store import Record
 
 #: Times that a request is looked at again if others were quicker.
-_TRIES = 5
+TRIES = 5
 #: Entries of an environment's record that nobody may have changed since.
 EXPECTED = (definitions.QUEUE, "deleting", "state")
 
@@ -60,6 +60,7 @@ class Applying(Wanting):
         kept = self._kept(caller, environment, wanted)
         schedule = wanted.definition.schedule
         changes = hours.changed(environment, schedule) if schedule else {}
+        self._check_closing(caller, environment, changes)
         self._store.change_with(environment, EXPECTED, merge=changes, kept=kept)
         if changes:
             environment = self._store.record(Kind.ENVIRONMENT, environment.uuid)
@@ -70,7 +71,7 @@ class Applying(Wanting):
         self, caller: Caller, name: str, fields: Fields, scope: Scope
     ) -> Accepted:
         """Accept the making of all that a definition says."""
-        for left in reversed(range(_TRIES)):
+        for left in reversed(range(TRIES)):
             try:
                 return self._apply(caller, name, fields, scope)
             except Conflict as error:
@@ -107,6 +108,7 @@ class Applying(Wanting):
         kept = self._kept(caller, environment, wanted)
         schedule = wanted.definition.schedule
         merge = hours.changed(environment, schedule) if schedule else {}
+        self._check_closing(caller, environment, merge)
         merge |= self._seen(environment, schedule)
         return self._accept_turn(
             caller, environment, going_on, task, payload, kept, merge=merge
@@ -126,19 +128,12 @@ class Applying(Wanting):
         self, caller: Caller, name: str, fields: Fields, scope: Scope
     ) -> Accepted:
         """Accept the deletion of all that definitions have made."""
-        for left in reversed(range(_TRIES)):
+        for left in reversed(range(TRIES)):
             environment = self._find.environment(caller, name, scope)
             self._find.check(caller, environment, "w", environment.openstack_id)
             going_on = self._turn(environment, fields)
             if not going_on:
-                made = {
-                    each.uuid
-                    for each in self._store.list_records(
-                        Kind.INSTANCE, scope=environment.uuid
-                    )
-                    if each.data.get(presence.PART)
-                }
-                self._find.check_instances(caller, environment, made)
+                self._check_made_instances(caller, environment)
             task = self._task(caller, TaskType.DESTROY_ENVIRONMENT, environment)
             told = {
                 "environment": environment.uuid,
@@ -249,6 +244,31 @@ class Applying(Wanting):
         return dataclasses.replace(found, partition=wanted.partition.name)
 
     # -- what is accepted
+
+    def _check_made_instances(self, caller: Caller, environment: Record) -> None:
+        """See that the caller may delete all that definitions have made.
+
+        :raises Forbidden: an instance of it is not left to the caller.
+        """
+        made = {
+            each.uuid
+            for each in self._store.list_records(Kind.INSTANCE, scope=environment.uuid)
+            if each.data.get(presence.PART)
+        }
+        self._find.check_instances(caller, environment, made)
+
+    def _check_closing(
+        self, caller: Caller, environment: Record, changes: Mapping[str, Any]
+    ) -> None:
+        """See that the caller may delete what a new schedule will.
+
+        It closes the environment on behalf of all, whatever instances permit.
+
+        :param changes: of the environment's record, as :func:`hours.changed` has them.
+        :raises Forbidden: an instance is not left to the caller.
+        """
+        if changes.get(hours.SCHEDULE):
+            self._check_made_instances(caller, environment)
 
     def _turn(self, environment: Record, fields: Fields) -> list[str]:
         """Tasks that are at the environment, if the caller waits for them.

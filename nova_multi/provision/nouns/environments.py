@@ -21,7 +21,7 @@ from nova_multi.domain.task import TaskType
 from nova_multi.domain.usage import Usage
 from nova_multi.provision import contents, definitions, hours, limits, publishing
 from nova_multi.provision.machines import machines
-from nova_multi.provision.nouns.applying import Applying
+from nova_multi.provision.nouns.applying import EXPECTED, TRIES, Applying
 from nova_multi.provision.nouns.base import (
     attributes,
     limited_by_cloud,
@@ -71,6 +71,18 @@ class Environments(Applying):
         self, caller: Caller, name: str, fields: Fields, scope: Scope
     ) -> Environment | Accepted:
         """Change what is only known here at once; users and limits by a task."""
+        for left in reversed(range(TRIES)):
+            try:
+                return self._change(caller, name, fields, scope)
+            except Conflict as error:
+                # Its definition was changed, or an apply was accepted, just now.
+                if error.code != "changed" or not left:
+                    raise
+        raise AssertionError("not reached")
+
+    def _change(
+        self, caller: Caller, name: str, fields: Fields, scope: Scope
+    ) -> Environment | Accepted:
         record = self._find.environment(caller, name, scope)
         self._find.check(caller, record, "w", record.openstack_id)
         self._check_made(record)
@@ -80,10 +92,18 @@ class Environments(Applying):
             )
         user_ids = self._user_ids(fields["users"] or ()) if "users" in fields else None
         changes: dict[str, Any] = {}
+        expected: Sequence[str] = ()
+        definition: Record | None = None
+        kept: Sequence[Record] = ()
         if "description" in fields:
             changes["description"] = fields["description"] or ""
         if "schedule" in fields:
-            changes |= self._schedule(record, hours.read(fields))
+            schedule = hours.read(fields)
+            expected = (*EXPECTED, hours.SCHEDULE)
+            changes |= hours.changed(record, schedule)
+            self._check_closing(caller, record, changes)
+            definition = definitions.find(self._store, record.uuid)
+            kept = _with_schedule(record, definition, schedule)
         payload: dict[str, Any] = {}
         if "limits" in fields:
             if self._tools.single:
@@ -96,10 +116,16 @@ class Environments(Applying):
             changes[limits.KEY] = limits.written(fields["limits"])
             payload |= {limits.KEY: changes[limits.KEY]}
             payload |= {"limits_before": limits.written(limits.read(record.data))}
-        if changes or fields.get("name"):
-            record = self._store.update_record(
-                Kind.ENVIRONMENT, record.uuid, name=fields.get("name"), merge=changes
+        if changes or kept or fields.get("name"):
+            self._store.change_with(
+                record,
+                expected,
+                name=fields.get("name"),
+                merge=changes,
+                same=[definition] if definition else (),
+                kept=kept,
             )
+            record = self._store.record(Kind.ENVIRONMENT, record.uuid)
             self._audit(caller, "update", record)
         if user_ids is not None and not self._tools.single:
             payload |= {"users": list(fields["users"] or ()), "user_ids": user_ids}
@@ -107,32 +133,6 @@ class Environments(Applying):
             return self._shown(record)
         payload |= {"partition": record.scope, "environment": record.uuid}
         return self._accept(caller, TaskType.UPDATE_ENVIRONMENT, record, payload)
-
-    def _schedule(self, environment: Record, schedule: Schedule) -> dict[str, Any]:
-        """Entries for the record of an environment that is to have a schedule.
-
-        What is kept of its definition says the same from now on.
-
-        :raises Invalid: it names instances that the definition has not.
-        """
-        kept = definitions.find(self._store, environment.uuid)
-        if kept is not None:
-            definition = {
-                **definitions.of(kept),
-                "schedule": spec.dump_schedule(schedule),
-            }
-            spec.load_dict(definition)
-            if "schedule" in definitions.of(kept):
-                self._store.update_record(
-                    kept.kind, kept.uuid, data=definitions.changed(kept, definition)
-                )
-        elif schedule.save:
-            raise Invalid(
-                f"environment {environment.name} has no definition: there is nothing of"
-                " which a disk could be saved",
-                field="schedule.save",
-            )
-        return hours.changed(environment, schedule)
 
     def delete(self, caller: Caller, name: str, scope: Scope) -> Accepted:
         """Delete it if it is empty."""
@@ -219,6 +219,32 @@ class Environments(Applying):
             schedule.next_change(now),
             last.task if last else "",
         )
+
+
+def _with_schedule(
+    environment: Record, definition: Record | None, schedule: Schedule
+) -> Sequence[Record]:
+    """What is kept of an environment's definition says the same as its schedule.
+
+    :param definition: its record, if there is one.
+    :returns: what is to be stored in its place; nothing if that can stay.
+    :raises Invalid: the schedule names instances that the definition has not.
+    """
+    if definition is None:
+        if schedule.save:
+            raise Invalid(
+                f"environment {environment.name} has no definition: there is nothing of"
+                " which a disk could be saved",
+                field="schedule.save",
+            )
+        return ()
+    before = definitions.of(definition)
+    after = {**before, "schedule": spec.dump_schedule(schedule)}
+    spec.load_dict(after)
+    if "schedule" not in before or before == after:
+        return ()
+    data = definitions.changed(definition, after)
+    return [dataclasses.replace(definition, data=data)]
 
 
 def _value(

@@ -3,7 +3,8 @@
 
 Environments belong to a project of their own below their partition's. Instances belong
 to environments. Provisioners, images and files belong to a partition, and all of its
-environments see them as far as their permissions allow.
+environments see them as far as their permissions allow. Images of definitions and of
+instances belong to environments, as what they are made of and for does.
 """
 
 from __future__ import annotations
@@ -206,7 +207,7 @@ class Lookup:
                 scopes |= {environment.uuid} if environment else set()
             else:
                 own = {each.uuid for each in self.partitions(caller)}
-                # Images of definitions belong to environments.
+                # Images of definitions and of instances belong to environments.
                 own |= {each.uuid for each in self.environments(caller)}
                 scopes = own | {caller.project_id, ""}
             found = self._store.list_records(kind, scopes=scopes, called=called)
@@ -231,17 +232,41 @@ class Lookup:
         self.check(caller, record, action)
         return record
 
+    def image(
+        self, caller: Caller, name: str, environment: Record, action: Action = "x"
+    ) -> Record:
+        """An image by name or UUID that an environment's instances may be made of.
+
+        The environment's own go before the partition's, and these before those for all.
+
+        :raises NotFound: there is none that the caller may see.
+        :raises Forbidden: the caller may see it, but no more.
+        """
+        scopes = [environment.uuid, environment.scope, ""]
+        found = [
+            each
+            for each in self._store.list_records(Kind.IMAGE, scopes=scopes, called=name)
+            if _is(each, name) and self.may(caller, each, "r")
+        ]
+        nearest = min((scopes.index(each.scope) for each in found), default=0)
+        exact = [each for each in found if each.name != name]
+        near = [each for each in found if each.scope == scopes[nearest]]
+        record = _one(Kind.IMAGE, name, exact or near, "?partition=")
+        self.check(caller, record, action)
+        return record
+
     def hidden_images(
-        self, caller: Caller, scope: str, action: Action = "r"
+        self, caller: Caller, *scopes: str, action: Action = "r"
     ) -> set[str]:
         """Ids in Glance of what permissions don't leave to the caller.
 
         Records of other partitions say nothing here: who takes up a public image there
         must not take it away from all others.
 
-        :param scope: UUID of the partition in which images are looked for.
+        :param scopes: UUIDs of the partition and of the environment in which images are
+            looked for.
         """
-        records = self._store.list_records(Kind.IMAGE, scopes={scope, ""})
+        records = self._store.list_records(Kind.IMAGE, scopes={*scopes, ""})
         left = {each.openstack_id for each in records if self.may(caller, each, action)}
         return {each.openstack_id for each in records} - left
 

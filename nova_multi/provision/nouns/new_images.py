@@ -47,7 +47,7 @@ class _Wanted:
     """What all ways to an image have in common.
 
     :ivar home: project that it is to be in; empty for the administrator's.
-    :ivar scope: uuid of the partition, empty for none.
+    :ivar scope: uuid of the partition or the environment, empty for none.
     """
 
     name: str
@@ -96,7 +96,7 @@ class NewImages(Noun):
             partition.uuid if partition else "",
         )
         if content is None and not given.get("download_url"):
-            return self._take_up(caller, wanted)
+            return self._take_up(caller, wanted, environment)
         source = (
             self._kept(caller, wanted, content)
             if content is not None
@@ -198,8 +198,9 @@ class NewImages(Noun):
     def _of_instance(self, caller: Caller, fields: Fields, scope: Scope) -> Accepted:
         """Make one of what an instance's disk holds just now.
 
-        It is in the environment's project, and its owner is the caller; whoever may not
-        use the instance may not use it either, unless it is told otherwise.
+        It belongs to the environment, as the instance does, and its owner is the
+        caller; whoever may not use the instance may not use it either, unless it is
+        told otherwise.
         """
         name = fields["instance"]
         source = self._find.instance(caller, name, scope, "x")
@@ -219,7 +220,8 @@ class NewImages(Noun):
             {"permissions": source.permissions, **fields},
             kind,
             environment.openstack_id,
-            environment.scope,
+            # Who may not know of the instance is not to know what it holds.
+            environment.uuid,
         )
         return self._accept_image(
             caller,
@@ -282,7 +284,9 @@ class NewImages(Noun):
 
     # -- taken up
 
-    def _take_up(self, caller: Caller, wanted: _Wanted) -> Image:
+    def _take_up(
+        self, caller: Caller, wanted: _Wanted, environment: Record | None
+    ) -> Image:
         home, name = wanted.home, wanted.name
         try:
             found = image_home(self._tools, home).images.find(name)
@@ -294,8 +298,15 @@ class NewImages(Noun):
             ):
                 raise NotFound(f"there is no image {name}")
             # One that may not be used is not to be had under another name.
-            if found.id in self._find.hidden_images(caller, wanted.scope, "x"):
+            own = environment.uuid if environment else ""
+            scopes = wanted.scope, own
+            if found.id in self._find.hidden_images(caller, *scopes, action="x"):
                 raise NotFound(f"there is no image {name}")
+            # Nor is the environment's own to be opened to others by another record.
+            if own and self._store.list_records(
+                Kind.IMAGE, scope=own, openstack_ids=[found.id]
+            ):
+                raise NameTaken(f"there is already an image called {name}")
         except NotFound as error:
             raise Invalid(
                 f"there is no image {name} yet: upload it, or give the download_url to"

@@ -163,15 +163,13 @@ class Wishes(Noun):
         ready = bool(environment.openstack_id) or self._tools.single
         cloud = image_home(self._tools, environment.openstack_id if ready else "")
         try:
-            record = self._find.one_shared(
-                Kind.IMAGE, caller, name, Scope(partition=environment.scope), "x"
-            )
+            record = self._find.image(caller, name, environment)
         except NotFound:
             record = None
         try:
             if record is None:
                 # The administrator's account sees everybody's images.
-                hidden = self._find.hidden_images(caller, environment.scope, "x")
+                hidden = self._hidden_images(caller, environment)
                 return None, _of_name_or_system(
                     cloud.images,
                     name,
@@ -198,7 +196,7 @@ class Wishes(Noun):
         :raises Invalid: the operator has not said it, or what was said is not there.
         """
         name = self._tools.settings.images.get(driver)
-        hidden = self._find.hidden_images(caller, environment.scope, "x")
+        hidden = self._hidden_images(caller, environment)
         if name is None:
             everywhere = image_home(self._tools, "").images
             visible = None if self._tools.single else "public"
@@ -211,6 +209,11 @@ class Wishes(Noun):
             told = f"it is for {driver_of(found[1]) or 'another hypervisor'}"
             raise default_images.unusable(driver, name, told)
         return found
+
+    def _hidden_images(self, caller: Caller, environment: Record) -> set[str]:
+        """Ids in Glance of what the caller may make no instance of."""
+        scopes = environment.scope, environment.uuid
+        return self._find.hidden_images(caller, *scopes, action="x")
 
     def _check_driver(self, driver: Driver) -> None:
         if self._tools.single:

@@ -319,7 +319,8 @@ def _drop(work: Work) -> None:
     work.tools.store.lifetimes.want_no_more(
         record.uuid, work.tools.clock(), parts=wanted
     )
-    parts = hours.saved_parts(record)
+    # What was to come back from its disk has, whether a schedule names it or not.
+    parts = hours.schedule_of(record).save
     gone = [
         each
         for each in saved.records(work.tools.store, record.uuid)
@@ -327,6 +328,7 @@ def _drop(work: Work) -> None:
         or (each.data[saved.PART], each.data[saved.INDEX]) not in wanted
     ]
     _forget(work, record, gone)
+    _all_back(work, record)
 
 
 def _drop_all(work: Work) -> None:
@@ -334,6 +336,16 @@ def _drop_all(work: Work) -> None:
     if record is not None:
         work.tools.store.lifetimes.want_no_more(record.uuid, work.tools.clock())
         _forget(work, record, saved.records(work.tools.store, record.uuid))
+        _all_back(work, record)
+
+
+def _all_back(work: Work, environment: Record) -> None:
+    """Nothing is to come back any more."""
+    left = environment.data.get(hours.CLOSED_SAVE)
+    if left:
+        work.tools.store.update_record(
+            Kind.ENVIRONMENT, environment.uuid, merge={hours.CLOSED_SAVE: None}
+        )
 
 
 def _forget(work: Work, environment: Record, gone: list[Record]) -> None:

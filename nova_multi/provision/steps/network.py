@@ -6,10 +6,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from nova_multi.cloud.values import Port
 from nova_multi.domain import ranges
+from nova_multi.domain.errors import Conflict, NotFound
 from nova_multi.domain.names import Kind
 from nova_multi.domain.task import TaskStatus
 from nova_multi.provision.steps.base import Step, Work, made, ready, take_back
+
+#: Owners of ports that Neutron deletes with a network, and of those of servers.
+_OF_NEUTRON = ("network:dhcp", "network:distributed")
+_OF_SERVERS = "compute:"
+#: Users that the message of an error names; the others are counted.
+_NAMED = 5
 
 
 def create(work: Work) -> Sequence[Step]:
@@ -23,10 +31,11 @@ def update(work: Work) -> Sequence[Step]:
 
 
 def delete(work: Work) -> Sequence[Step]:
-    """Delete a network; what it was made with is taken off the router before."""
+    """Delete a network that nobody is on; it is taken off the router before."""
     return [
         Step("find", "network", _find, _want_again),
-        Step("disconnect", "router", _disconnect_found),
+        Step("users", "network", _check_free),
+        Step("disconnect", "router", _disconnect_found, _connect_again),
         Step("network", "network", _delete_found),
         Step("name", "network", _forget),
     ]
@@ -168,6 +177,7 @@ def _find(work: Work) -> None:
         router_id=environment.data.get("router_id"),
         network_id=record.openstack_id or None,
         subnet_id=record.data.get("subnet_id"),
+        routed=record.data.get("routed", True),
     )
 
 
@@ -177,6 +187,60 @@ def _want_again(work: Work) -> None:
         work.tools.store.update_record(
             Kind.NETWORK, work.payload["record"], merge={"deleting": None}
         )
+
+
+def _check_free(work: Work) -> None:
+    """See that nobody is on it who would be cut off.
+
+    What definitions have made is off it by now; others may have used it by ways that
+    leave no record here.
+
+    :raises Conflict: somebody is; it names them.
+    """
+    state = work.state
+    if not state.get("network_id"):
+        return
+    # Its owner is shown everybody's.
+    ports = work.project().networks.ports(
+        network_id=state["network_id"], everywhere=True
+    )
+    used = [
+        each
+        for each in ports
+        if each.device_owner not in _OF_NEUTRON
+        and not (each.device_id and each.device_id == state.get("router_id"))
+    ]
+    if used:
+        names = sorted({_user(work, each) for each in used})
+        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        raise Conflict(
+            f"network {work.name} is used by {', '.join(names[:_NAMED])}{more}, which"
+            " no definition has made: nothing of it was changed",
+            field="networks",
+        )
+
+
+def _user(work: Work, port: Port) -> str:
+    """Who is on a network, as a user knows it."""
+    if not port.device_id:
+        return f"port {port.name or port.id}"
+    if not port.device_owner.startswith(_OF_SERVERS):
+        return f"{port.device_owner} {port.device_id}"
+    try:
+        return f"server {work.project().servers.server(port.device_id).name}"
+    except NotFound:
+        # Of another project, or gone just now.
+        return f"server {port.device_id}"
+
+
+def _connect_again(work: Work) -> None:
+    """What could not be deleted is to be reached as before."""
+    state = work.state
+    if state.get("routed") and state.get("router_id") and state.get("subnet_id"):
+        try:
+            work.project().networks.connect(state["router_id"], state["subnet_id"])
+        except NotFound:
+            return
 
 
 def _disconnect_found(work: Work) -> None:

@@ -422,29 +422,37 @@ class Store:
         record: Record,
         expected: Iterable[str],
         *,
+        name: str | None = None,
         merge: Mapping[str, Any] | None = None,
+        same: Iterable[Record] = (),
         kept: Iterable[Record] = (),
         gone: Iterable[Record] = (),
     ) -> None:
         """Change a record, or what belongs to it: all of it, or nothing.
 
         :param record: as the caller has read it.
+        :param name: its new one.
         :param merge: as for :meth:`update_record`; it stays as it is without.
         :param expected: entries of its data that nobody may have changed since.
+        :param same: others, whose data nobody may have changed since they were read.
         :param kept: stored; those of their kind, scope and name get their data instead.
         :param gone: forgotten, if they are there.
-        :raises NotFound: the record is gone.
+        :raises NotFound: the record is gone, or one that is to be the same.
+        :raises NameTaken: another one has the name.
         :raises Conflict: somebody has changed what was expected (``changed``).
         """
         as_read = {key: record.data.get(key) for key in expected}
+        values = {} if name is None else {"name": name}
         with self._database.write() as connection:
-            if merge:
+            if merge or values:
                 at = self._clock()
                 records.update(
-                    connection, record.kind, record.uuid, at, {}, merge, as_read
+                    connection, record.kind, record.uuid, at, values, merge, as_read
                 )
             else:
                 records.check(connection, record.kind, record.uuid, as_read)
+            for each in same:
+                records.check(connection, each.kind, each.uuid, each.data)
             for each in kept:
                 records.put(connection, each, self._clock())
             for each in gone:

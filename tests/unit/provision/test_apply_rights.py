@@ -7,6 +7,7 @@ import pytest
 
 from nova_multi.domain.errors import Forbidden, NotFound
 from nova_multi.domain.permissions import Permissions
+from nova_multi.provision.nouns.switching import Switching
 from tests.unit.provision import shop
 from tests.unit.provision.callers import STRANGER, member_of, reader_of
 from tests.unit.provision.conftest import ADMIN, NOWHERE
@@ -151,3 +152,39 @@ def test_a_plan_is_nothing_to_guess_secrets_by(built, name):
     with pytest.raises(Forbidden, match="permissions of environment shop"):
         shop.plan(built, definition, member, values={name: "wrong"})
     assert shop.plan(built, definition, member).is_empty
+
+
+NIGHTS = {"hours": "20:00-06:00"}
+
+
+@pytest.mark.parametrize("way", ["set", "define", "apply", "wait"])
+def test_a_schedule_is_no_way_round_permissions(built, way):
+    """It closes as an administrator does: who sets it has to be let."""
+    alice, bob = shop_of_alice(built)
+    keep_to_owner(built, "db", alice)
+    environments = built.service.environments
+    definition = shop.SHOP | {"schedule": NIGHTS}
+
+    def ask(caller):
+        if way == "set":
+            return environments.change(caller, "shop", {"schedule": NIGHTS}, NOWHERE)
+        if way == "define":
+            fields = {"definition": definition}
+            return environments.define(caller, "shop", fields, NOWHERE)
+        return shop.accept(built, definition, caller, wait=way == "wait")
+
+    if way == "wait":
+        shop.accept(built, shop.shop(web={"count": 3}), alice)
+    with pytest.raises(Forbidden, match="instance db .* don't let you change it"):
+        ask(bob)
+    built.work()
+    Switching(built.tools).look()
+    built.work()
+    assert "db" in shop.names(built)
+    shown = environments.show(ADMIN, "shop", NOWHERE)
+    assert not shown.schedule and "schedule" not in json.loads(shown.definition)
+    # What closes nothing is anybody's.
+    environments.change(bob, "shop", {"schedule": None}, NOWHERE)
+    ask(alice)
+    built.work()
+    assert environments.show(ADMIN, "shop", NOWHERE).schedule
