@@ -15,7 +15,7 @@ from typing import IO
 
 from nova_multi import exception
 from nova_multi.inspection.iso import Iso
-from nova_multi.inspection.tarheader import CheckedInfo
+from nova_multi.inspection.tarheader import CheckedInfo, check_name
 from nova_multi.inspection.unpacking import damage_rejected, forget_members
 
 _CHUNK = 1024 * 1024
@@ -143,6 +143,7 @@ def _members(
     ):
         for member in archive:
             forget_members(archive)
+            check_name(member.name)
             count, size = count + 1, size + member.size
             if count > _MAX_MEMBERS or size > _MAX_UNPACKED:
                 raise exception.ImageRejected("the netboot archive is too large")

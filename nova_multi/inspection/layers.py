@@ -11,6 +11,7 @@ import tarfile
 from collections.abc import Iterator
 
 from nova_multi import exception
+from nova_multi.inspection.tarheader import check_name
 
 _WHITEOUT = ".wh."
 _OPAQUE = ".wh..wh..opq"
@@ -94,8 +95,9 @@ class Tree:
 def member_path(member: tarfile.TarInfo) -> str:
     """Path of a member below the image's root, normalised; empty for the root.
 
-    :raises ImageRejected: it leads out of the root, or is a device outside of ``/dev``.
-        What lies in that folder no guest ever sees: it has its own mounted over it.
+    :raises ImageRejected: it leads out of the root, or is a device outside of ``/dev``
+        (what lies in that folder no guest ever sees: it has its own mounted over it);
+        it, or what it links to, is too long.
     """
     path = _inside(member.name, "member")
     if (member.ischr() or member.isblk()) and not path.startswith("dev/"):
@@ -104,10 +106,13 @@ def member_path(member: tarfile.TarInfo) -> str:
         )
     if member.islnk():
         _inside(member.linkname, "hard link")
+    elif member.issym():
+        check_name(member.linkname, "link target")
     return path
 
 
 def _inside(name: str, what: str) -> str:
+    check_name(name, f"{what}'s name")
     parts = [part for part in name.split("/") if part not in ("", ".")]
     if ".." in parts or "\0" in name:
         raise exception.ImageRejected(f"{what} {name!r} leads out of the image")

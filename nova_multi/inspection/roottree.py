@@ -17,8 +17,9 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from nova_multi import exception
-from nova_multi.inspection.tarheader import CheckedInfo, copied
+from nova_multi.inspection.tarheader import CheckedInfo, check_name, copied
 from nova_multi.inspection.unpacking import Limits as Limits
+from nova_multi.inspection.unpacking import forget_members
 
 SQUASHFS_MAGIC = b"hsqs"
 #: How much larger than the file its content may be, once it is larger than RATIO_FLOOR.
@@ -52,8 +53,10 @@ class Tree:
     def add(self, path: str, kind: str, target: str = "", size: int = 0) -> None:
         """Note one name, relative to the root and without ``.``.
 
-        :raises ImageRejected: it is one too many, or below a link.
+        :raises ImageRejected: it is one too many, below a link, or a link to a name
+            that is too long.
         """
+        check_name(target, "link target")
         self._members += 1
         self.size_bytes += size
         if self._members > self._limits.members:
@@ -124,8 +127,9 @@ class Tree:
 def relative(name: str) -> str:
     """A member's name relative to the root; empty for the root itself.
 
-    :raises ImageRejected: it leads out of the archive.
+    :raises ImageRejected: it leads out of the archive, or is too long.
     """
+    check_name(name)
     if name.startswith("/") or ".." in name.split("/") or "\0" in name:
         raise exception.ImageRejected(f"{name!r} leads out of the image")
     clean = posixpath.normpath(name)
@@ -180,6 +184,8 @@ class RootTar:
             ):
                 for member in archive:
                     self._copy_member(archive, member, copy)
+                    forget_members(archive)
+                    forget_members(copy)
         except (tarfile.TarError, EOFError, ValueError) as error:
             raise exception.ImageRejected(
                 "the image is no tar archive, plain or packed with gzip, xz or bzip2:"
