@@ -17,9 +17,10 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from nova_multi import exception
-from nova_multi.inspection.tarheader import CheckedInfo, check_name, copied
+from nova_multi.inspection.tarheader import check_name, copied
+from nova_multi.inspection.tarstream import whole
 from nova_multi.inspection.unpacking import Limits as Limits
-from nova_multi.inspection.unpacking import forget_members
+from nova_multi.inspection.unpacking import damage_rejected, forget_members
 
 SQUASHFS_MAGIC = b"hsqs"
 #: How much larger than the file its content may be, once it is larger than RATIO_FLOOR.
@@ -150,7 +151,7 @@ def check_device(path: str) -> None:
 class RootTar:
     """Copies the root file system out of an image's tar archive.
 
-    :param source: open archive, compressed in any way that Python knows.
+    :param source: open archive, plain or packed with gzip, xz, lzma or bzip2.
     :param limits: see Limits.
     :param packed_bytes: size of ``source``.
     """
@@ -161,6 +162,9 @@ class RootTar:
 
     def __init__(self, source: BinaryIO, limits: Limits, packed_bytes: int) -> None:
         self._source = source
+        self._limit = min(
+            limits.archive_bytes, max(RATIO_FLOOR, packed_bytes * MAX_RATIO)
+        )
         self.tree = Tree(limits, packed_bytes)
         self._unified: bool | None = None
 
@@ -170,27 +174,17 @@ class RootTar:
         The metadata and templates of a unified image are left out: a tenant's templates
         would be filled in by root of the host.
 
-        :raises ImageRejected: not a tar, damaged, or dangerous.
+        :raises ImageRejected: not a tar, not a whole one, or dangerous.
         """
-        try:
-            # In streaming mode, so that nothing is unpacked to look ahead.
-            with (
-                tarfile.open(
-                    fileobj=self._source, mode="r|*", tarinfo=CheckedInfo
-                ) as archive,
-                tarfile.open(
-                    fileobj=target, mode="w|", format=tarfile.PAX_FORMAT
-                ) as copy,
-            ):
-                for member in archive:
-                    self._copy_member(archive, member, copy)
-                    forget_members(archive)
-                    forget_members(copy)
-        except (tarfile.TarError, EOFError, ValueError) as error:
-            raise exception.ImageRejected(
-                "the image is no tar archive, plain or packed with gzip, xz or bzip2:"
-                f" {error}"
-            ) from error
+        with (
+            damage_rejected("tar archive, plain or packed with gzip, xz or bzip2"),
+            whole(self._source, self._limit) as archive,
+            tarfile.open(fileobj=target, mode="w|", format=tarfile.PAX_FORMAT) as copy,
+        ):
+            for member in archive:
+                self._copy_member(archive, member, copy)
+                forget_members(archive)
+                forget_members(copy)
         if not len(self.tree):
             raise exception.ImageRejected("the image has no files")
         return self.tree

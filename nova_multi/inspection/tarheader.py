@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import tarfile
 from typing import Any, Self, cast
@@ -119,6 +120,7 @@ class CheckedInfo(tarfile.TarInfo):
         """The next member.
 
         :raises ImageRejected: its headers are absurd.
+        :raises tarfile.ReadError: they are damaged.
         """
         holder = cast(Any, archive)
         source = holder.fileobj
@@ -127,21 +129,35 @@ class CheckedInfo(tarfile.TarInfo):
         holder.fileobj = _Headers(source)
         try:
             info = super().fromtarfile(archive)
+        except (ValueError, IndexError) as error:
+            # The map of a sparse file.
+            raise tarfile.ReadError(f"damaged header: {error}") from error
         finally:
             holder.fileobj = source
         if len(archive.pax_headers) > MAX_GLOBAL:
             raise exception.ImageRejected(
                 f"the image has a tar header for more than {MAX_GLOBAL} attributes"
             )
+        if info.size < 0 or not math.isfinite(info.mtime):
+            raise tarfile.ReadError(
+                f"a member has {info.size} bytes and is of time {info.mtime}"
+            )
         return info
 
     @classmethod
-    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> CheckedInfo:
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
         """A member from its header.
 
         :raises ImageRejected: the header announces an absurdly large one.
+        :raises tarfile.ReadError: it is damaged, which tarfile would take for the end
+            of the archive.
         """
-        info = super().frombuf(buf, encoding, errors)
+        try:
+            info = super().frombuf(buf, encoding, errors)
+        except tarfile.HeaderError as error:
+            if len(buf) in (0, tarfile.BLOCKSIZE) and not any(buf):
+                raise
+            raise tarfile.ReadError(str(error)) from error
         if info.type in _EXTENSIONS and not 0 <= info.size <= MAX_HEADER:
             raise exception.ImageRejected(
                 f"the image has a tar header of {info.size} bytes"
