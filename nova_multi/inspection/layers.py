@@ -11,7 +11,7 @@ import tarfile
 from collections.abc import Iterator
 
 from nova_multi import exception
-from nova_multi.inspection.tarheader import check_name
+from nova_multi.inspection.tarheader import Names, check_name
 
 _WHITEOUT = ".wh."
 _OPAQUE = ".wh..wh..opq"
@@ -25,7 +25,9 @@ class Tree:
 
     def __init__(self) -> None:
         # Path without a leading slash -> kind, or "l" and the link's target.
+        # With each path its folders are there.
         self._entries: dict[str, str] = {}
+        self._names = Names()
 
     def add_layer(self, archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
         """Lay a layer over the tree; yields each member, so that callers count.
@@ -39,6 +41,7 @@ class Tree:
         opaque: set[str] = set()
         for member in archive:
             path = member_path(member)
+            self._names.count(path, member.linkname)
             folder, name = posixpath.split(path)
             if name == _OPAQUE:
                 opaque.add(folder)
@@ -50,15 +53,23 @@ class Tree:
                 added[path] = _kind(member)
             yield member
         if hidden or opaque:
-            self._entries = {
-                path: kind
-                for path, kind in self._entries.items()
-                if not _is_hidden(path, hidden, opaque)
-            }
+            self._hide(hidden, opaque)
         for path, kind in added.items():
             for parent in _parents(path):
-                self._entries.setdefault(parent, _DIRECTORY)
+                if parent in self._entries:
+                    break
+                self._names.count(parent)
+                self._entries[parent] = _DIRECTORY
             self._entries[path] = kind
+
+    def _hide(self, hidden: set[str], opaque: set[str]) -> None:
+        """Take away these names, what is in these folders, and all below."""
+        # Folders come before what is in them.
+        for path in sorted(self._entries, key=len):
+            folder = posixpath.dirname(path)
+            if path in hidden or folder in opaque or (folder and folder in hidden):
+                hidden.add(path)
+                del self._entries[path]
 
     def is_file(self, path: str) -> bool:
         """Whether a regular file is at this absolute path, through symbolic links."""
@@ -129,11 +140,3 @@ def _kind(member: tarfile.TarInfo) -> str:
 def _parents(path: str) -> Iterator[str]:
     while path := posixpath.dirname(path):
         yield path
-
-
-def _is_hidden(path: str, hidden: set[str], opaque: set[str]) -> bool:
-    if path in hidden:
-        return True
-    return any(parent in hidden or parent in opaque for parent in _parents(path)) or (
-        "" in opaque
-    )

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from nova_multi import exception
-from nova_multi.inspection.tarheader import check_name, copied
+from nova_multi.inspection.tarheader import Names, check_name, copied
 from nova_multi.inspection.tarstream import whole
 from nova_multi.inspection.unpacking import Limits as Limits
 from nova_multi.inspection.unpacking import damage_rejected, forget_members
@@ -43,6 +43,9 @@ class Tree:
         self._limits = limits
         self._packed = packed_bytes
         self._entries: dict[str, tuple[str, str]] = {}
+        #: Folders, with those that only names below them tell of.
+        self._folders: set[str] = set()
+        self._names = Names()
         self._members = 0
         self.size_bytes = 0
         #: Device nodes that no container would see.
@@ -72,14 +75,19 @@ class Tree:
             raise exception.ImageRejected(
                 f"the image unpacks to more than {MAX_RATIO} times its own size"
             )
+        self._names.count(path, target)
         parent = posixpath.dirname(path)
-        while parent:
-            if self._entries.get(parent, (self.FOLDER,))[0] != self.FOLDER:
+        while parent and parent not in self._folders:
+            if parent in self._entries:
                 raise exception.ImageRejected(
                     f"{path!r} in the image lies below {parent!r}, which is no folder"
                 )
+            self._names.count(parent)
+            self._folders.add(parent)
             parent = posixpath.dirname(parent)
-        if kind != self.FOLDER and self._entries.get(path, ("",))[0] == self.FOLDER:
+        if kind == self.FOLDER:
+            self._folders.add(path)
+        elif path in self._folders:
             raise exception.ImageRejected(
                 f"{path!r} is in the image both as a folder and as something else"
             )
@@ -110,7 +118,7 @@ class Tree:
                 if target.startswith("/"):
                     done = []
                 todo = target.split("/") + todo
-            elif kind or any(each.startswith(f"{name}/") for each in self._entries):
+            elif kind or name in self._folders:
                 done.append(part)
             else:
                 return None

@@ -14,6 +14,8 @@ from nova_multi import exception
 MAX_HEADER = 64 * 1024
 #: Bytes of a name, or of what a link points to: what Linux takes as a path.
 MAX_NAME = 4096
+#: Characters of all names that are kept of an image; a million files have half of that.
+MAX_NAMES = 128 * 1024**2
 #: Bytes of all headers of one member, with the map of a sparse file.
 MAX_HEADERS = 1024 * 1024
 #: Extended headers before a member's own: each is a call within a call.
@@ -45,6 +47,24 @@ def check_name(name: str, what: str = "name") -> None:
             f"the image has a {what} of {size} bytes, at most {MAX_NAME} are possible:"
             f" {name[:40]!r}..."
         )
+
+
+class Names:
+    """Counts what is kept of an image's names."""
+
+    def __init__(self) -> None:
+        self._left = MAX_NAMES
+
+    def count(self, *names: str) -> None:
+        """Count names, and what links point to.
+
+        :raises ImageRejected: there are too many.
+        """
+        self._left -= sum(map(len, names))
+        if self._left < 0:
+            raise exception.ImageRejected(
+                f"the names in the image have more than {MAX_NAMES} characters"
+            )
 
 
 class _Headers:

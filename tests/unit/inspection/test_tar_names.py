@@ -80,6 +80,44 @@ def test_a_link_target_that_is_too_long(look, kind):
         look(packed(member("x"), member("link", kind, TOO_LONG)))
 
 
+def deep(number: int) -> str:
+    return f"{number:04}/" + "a/" * 2000 + "b"
+
+
+@pytest.mark.parametrize("look", [root, layer])
+def test_names_that_come_to_too_much(look, monkeypatch):
+    """A folder counts once, whether it has a member of its own or not."""
+    monkeypatch.setattr(tarheader, "MAX_NAMES", 10 * 1024**2)
+    many = [member(f"{deep(1)}{number}") for number in range(1000)]
+    look(packed(*many))
+    with pytest.raises(exception.ImageRejected, match="characters"):
+        look(packed(*(member(deep(number)) for number in range(3))))
+    links = (member(f"{n}", tarfile.SYMTYPE, LONGEST) for n in range(2600))
+    with pytest.raises(exception.ImageRejected, match="characters"):
+        look(packed(*links))
+
+
+def test_folders_that_are_not_walked_again(monkeypatch):
+    """What would take time for each of many names is done once."""
+    walked = []
+    dirname = roottree.posixpath.dirname
+    monkeypatch.setattr(
+        roottree.posixpath, "dirname", lambda path: walked.append(1) or dirname(path)
+    )
+    for look in (root, layer):
+        walked.clear()
+        look(packed(*(member(f"{deep(1)}{number}") for number in range(100))))
+        assert len(walked) < 2000 * 3
+
+
+def test_a_folder_that_only_names_tell_of_is_one():
+    tree = root(packed(member("a/b/c")))
+    assert tree.has("a") and tree.has("a/b") and tree.has("a/b/c")
+    assert not tree.has("b")
+    with pytest.raises(exception.ImageRejected, match="both"):
+        root(packed(member("a/b/c"), member("a", tarfile.SYMTYPE, "/")))
+
+
 def test_a_listed_link_target_that_is_too_long():
     tree = roottree.Tree(LIMITS, 1)
     with pytest.raises(exception.ImageRejected, match="4096 are possible"):
