@@ -27,7 +27,7 @@ from nova_multi.inspection.tarball import (
     tar_header,
     tar_padding,
 )
-from nova_multi.inspection.tarheader import CheckedInfo, copied
+from nova_multi.inspection.tarheader import CheckedInfo, check_name, copied
 from nova_multi.inspection.unpacking import (
     CHUNK,
     Limits,
@@ -47,6 +47,8 @@ _MAX_JSON = 4 * 1024 * 1024
 _MAX_LAYERS = 120
 #: Some files for each layer: this is about the archive, not about what is in layers.
 _MAX_MEMBERS = 10_000
+#: Pieces of all sparse members: zeros of layers may be holes.
+_MAX_PIECES = 100_000
 #: Parts of an image's configuration that a guest takes over. Not among them: volumes,
 #: health checks, build triggers.
 _KEPT = ("User", "Env", "WorkingDir", "ExposedPorts", "StopSignal", "Shell")
@@ -87,8 +89,14 @@ class Archive:
         self._limits = limits
         self._wanted = system
         self._members: dict[str, tarfile.TarInfo] = {}
+        pieces = 0
         for member in archive:
-            self._members[_plain(member.name)] = member
+            check_name(member.name)
+            check_name(member.linkname, "link target")
+            self._members[_plain(member.name)] = _light(member)
+            pieces += len(cast(Any, member).sparse or ())
+            if pieces > _MAX_PIECES:
+                raise exception.ImageRejected("the archive's files have too many holes")
             if len(self._members) > _MAX_MEMBERS:
                 raise exception.ImageRejected("the archive has too many members")
         entry = self._manifest_entry()
@@ -353,6 +361,13 @@ def opened(
 
 
 # -- values of foreign JSON -----------------------------------------------------------
+
+
+def _light(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    """The member without what is not needed of its headers, which may be much."""
+    member.pax_headers = {}
+    member.uname = member.gname = ""
+    return member
 
 
 def _plain(name: str) -> str:

@@ -15,7 +15,8 @@ from typing import IO
 
 from nova_multi import exception
 from nova_multi.inspection.iso import Iso
-from nova_multi.inspection.tarheader import CheckedInfo
+from nova_multi.inspection.tarheader import check_name
+from nova_multi.inspection.tarstream import whole
 from nova_multi.inspection.unpacking import damage_rejected, forget_members
 
 _CHUNK = 1024 * 1024
@@ -139,10 +140,11 @@ def _members(
     count = size = 0
     with (
         damage_rejected("ISO or netboot archive"),
-        tarfile.open(fileobj=source, mode="r|*", tarinfo=CheckedInfo) as archive,
+        whole(source, _MAX_UNPACKED + 2048 * _MAX_MEMBERS) as archive,
     ):
         for member in archive:
             forget_members(archive)
+            check_name(member.name)
             count, size = count + 1, size + member.size
             if count > _MAX_MEMBERS or size > _MAX_UNPACKED:
                 raise exception.ImageRejected("the netboot archive is too large")

@@ -11,6 +11,7 @@ import tarfile
 from collections.abc import Iterator
 
 from nova_multi import exception
+from nova_multi.inspection.tarheader import Names, check_name
 
 _WHITEOUT = ".wh."
 _OPAQUE = ".wh..wh..opq"
@@ -24,7 +25,9 @@ class Tree:
 
     def __init__(self) -> None:
         # Path without a leading slash -> kind, or "l" and the link's target.
+        # With each path its folders are there.
         self._entries: dict[str, str] = {}
+        self._names = Names()
 
     def add_layer(self, archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
         """Lay a layer over the tree; yields each member, so that callers count.
@@ -38,6 +41,7 @@ class Tree:
         opaque: set[str] = set()
         for member in archive:
             path = member_path(member)
+            self._names.count(path, member.linkname)
             folder, name = posixpath.split(path)
             if name == _OPAQUE:
                 opaque.add(folder)
@@ -49,15 +53,23 @@ class Tree:
                 added[path] = _kind(member)
             yield member
         if hidden or opaque:
-            self._entries = {
-                path: kind
-                for path, kind in self._entries.items()
-                if not _is_hidden(path, hidden, opaque)
-            }
+            self._hide(hidden, opaque)
         for path, kind in added.items():
             for parent in _parents(path):
-                self._entries.setdefault(parent, _DIRECTORY)
+                if parent in self._entries:
+                    break
+                self._names.count(parent)
+                self._entries[parent] = _DIRECTORY
             self._entries[path] = kind
+
+    def _hide(self, hidden: set[str], opaque: set[str]) -> None:
+        """Take away these names, what is in these folders, and all below."""
+        # Folders come before what is in them.
+        for path in sorted(self._entries, key=len):
+            folder = posixpath.dirname(path)
+            if path in hidden or folder in opaque or (folder and folder in hidden):
+                hidden.add(path)
+                del self._entries[path]
 
     def is_file(self, path: str) -> bool:
         """Whether a regular file is at this absolute path, through symbolic links."""
@@ -94,8 +106,9 @@ class Tree:
 def member_path(member: tarfile.TarInfo) -> str:
     """Path of a member below the image's root, normalised; empty for the root.
 
-    :raises ImageRejected: it leads out of the root, or is a device outside of ``/dev``.
-        What lies in that folder no guest ever sees: it has its own mounted over it.
+    :raises ImageRejected: it leads out of the root, or is a device outside of ``/dev``
+        (what lies in that folder no guest ever sees: it has its own mounted over it);
+        it, or what it links to, is too long.
     """
     path = _inside(member.name, "member")
     if (member.ischr() or member.isblk()) and not path.startswith("dev/"):
@@ -104,10 +117,13 @@ def member_path(member: tarfile.TarInfo) -> str:
         )
     if member.islnk():
         _inside(member.linkname, "hard link")
+    elif member.issym():
+        check_name(member.linkname, "link target")
     return path
 
 
 def _inside(name: str, what: str) -> str:
+    check_name(name, f"{what}'s name")
     parts = [part for part in name.split("/") if part not in ("", ".")]
     if ".." in parts or "\0" in name:
         raise exception.ImageRejected(f"{what} {name!r} leads out of the image")
@@ -124,11 +140,3 @@ def _kind(member: tarfile.TarInfo) -> str:
 def _parents(path: str) -> Iterator[str]:
     while path := posixpath.dirname(path):
         yield path
-
-
-def _is_hidden(path: str, hidden: set[str], opaque: set[str]) -> bool:
-    if path in hidden:
-        return True
-    return any(parent in hidden or parent in opaque for parent in _parents(path)) or (
-        "" in opaque
-    )

@@ -17,8 +17,10 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from nova_multi import exception
-from nova_multi.inspection.tarheader import CheckedInfo, copied
+from nova_multi.inspection.tarheader import Names, check_name, copied
+from nova_multi.inspection.tarstream import whole
 from nova_multi.inspection.unpacking import Limits as Limits
+from nova_multi.inspection.unpacking import damage_rejected, forget_members
 
 SQUASHFS_MAGIC = b"hsqs"
 #: How much larger than the file its content may be, once it is larger than RATIO_FLOOR.
@@ -41,6 +43,9 @@ class Tree:
         self._limits = limits
         self._packed = packed_bytes
         self._entries: dict[str, tuple[str, str]] = {}
+        #: Folders, with those that only names below them tell of.
+        self._folders: set[str] = set()
+        self._names = Names()
         self._members = 0
         self.size_bytes = 0
         #: Device nodes that no container would see.
@@ -52,8 +57,10 @@ class Tree:
     def add(self, path: str, kind: str, target: str = "", size: int = 0) -> None:
         """Note one name, relative to the root and without ``.``.
 
-        :raises ImageRejected: it is one too many, or below a link.
+        :raises ImageRejected: it is one too many, below a link, or a link to a name
+            that is too long.
         """
+        check_name(target, "link target")
         self._members += 1
         self.size_bytes += size
         if self._members > self._limits.members:
@@ -68,14 +75,19 @@ class Tree:
             raise exception.ImageRejected(
                 f"the image unpacks to more than {MAX_RATIO} times its own size"
             )
+        self._names.count(path, target)
         parent = posixpath.dirname(path)
-        while parent:
-            if self._entries.get(parent, (self.FOLDER,))[0] != self.FOLDER:
+        while parent and parent not in self._folders:
+            if parent in self._entries:
                 raise exception.ImageRejected(
                     f"{path!r} in the image lies below {parent!r}, which is no folder"
                 )
+            self._names.count(parent)
+            self._folders.add(parent)
             parent = posixpath.dirname(parent)
-        if kind != self.FOLDER and self._entries.get(path, ("",))[0] == self.FOLDER:
+        if kind == self.FOLDER:
+            self._folders.add(path)
+        elif path in self._folders:
             raise exception.ImageRejected(
                 f"{path!r} is in the image both as a folder and as something else"
             )
@@ -106,7 +118,7 @@ class Tree:
                 if target.startswith("/"):
                     done = []
                 todo = target.split("/") + todo
-            elif kind or any(each.startswith(f"{name}/") for each in self._entries):
+            elif kind or name in self._folders:
                 done.append(part)
             else:
                 return None
@@ -124,8 +136,9 @@ class Tree:
 def relative(name: str) -> str:
     """A member's name relative to the root; empty for the root itself.
 
-    :raises ImageRejected: it leads out of the archive.
+    :raises ImageRejected: it leads out of the archive, or is too long.
     """
+    check_name(name)
     if name.startswith("/") or ".." in name.split("/") or "\0" in name:
         raise exception.ImageRejected(f"{name!r} leads out of the image")
     clean = posixpath.normpath(name)
@@ -146,7 +159,7 @@ def check_device(path: str) -> None:
 class RootTar:
     """Copies the root file system out of an image's tar archive.
 
-    :param source: open archive, compressed in any way that Python knows.
+    :param source: open archive, plain or packed with gzip, xz, lzma or bzip2.
     :param limits: see Limits.
     :param packed_bytes: size of ``source``.
     """
@@ -157,6 +170,9 @@ class RootTar:
 
     def __init__(self, source: BinaryIO, limits: Limits, packed_bytes: int) -> None:
         self._source = source
+        self._limit = min(
+            limits.archive_bytes, max(RATIO_FLOOR, packed_bytes * MAX_RATIO)
+        )
         self.tree = Tree(limits, packed_bytes)
         self._unified: bool | None = None
 
@@ -166,25 +182,17 @@ class RootTar:
         The metadata and templates of a unified image are left out: a tenant's templates
         would be filled in by root of the host.
 
-        :raises ImageRejected: not a tar, damaged, or dangerous.
+        :raises ImageRejected: not a tar, not a whole one, or dangerous.
         """
-        try:
-            # In streaming mode, so that nothing is unpacked to look ahead.
-            with (
-                tarfile.open(
-                    fileobj=self._source, mode="r|*", tarinfo=CheckedInfo
-                ) as archive,
-                tarfile.open(
-                    fileobj=target, mode="w|", format=tarfile.PAX_FORMAT
-                ) as copy,
-            ):
-                for member in archive:
-                    self._copy_member(archive, member, copy)
-        except (tarfile.TarError, EOFError, ValueError) as error:
-            raise exception.ImageRejected(
-                "the image is no tar archive, plain or packed with gzip, xz or bzip2:"
-                f" {error}"
-            ) from error
+        with (
+            damage_rejected("tar archive, plain or packed with gzip, xz or bzip2"),
+            whole(self._source, self._limit) as archive,
+            tarfile.open(fileobj=target, mode="w|", format=tarfile.PAX_FORMAT) as copy,
+        ):
+            for member in archive:
+                self._copy_member(archive, member, copy)
+                forget_members(archive)
+                forget_members(copy)
         if not len(self.tree):
             raise exception.ImageRejected("the image has no files")
         return self.tree

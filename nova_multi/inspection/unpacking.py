@@ -28,6 +28,8 @@ _COMPRESSIONS = {
     b"BZh": bz2.open,
     b"\xfd7zXZ": lzma.open,
 }
+#: What LXD takes and Docker does not.
+_LZMA_ALONE = b"\x5d\x00\x00\x80"
 _ZSTD = b"\x28\xb5\x2f\xfd"
 
 
@@ -42,6 +44,22 @@ class Limits:
     unpacked_bytes: int
     members: int
 
+    @property
+    def archive_bytes(self) -> int:
+        """What a tar of it may have: headers and padding come on top of the files."""
+        return self.unpacked_bytes + 2048 * self.members
+
+
+#: tarfile raises errors of values for fields that are no numbers, or too large ones.
+_DAMAGE = (
+    tarfile.TarError,
+    EOFError,
+    ValueError,
+    OverflowError,
+    zlib.error,
+    lzma.LZMAError,
+)
+
 
 @contextlib.contextmanager
 def damage_rejected(what: str = "docker save archive") -> Iterator[None]:
@@ -55,11 +73,11 @@ def damage_rejected(what: str = "docker save archive") -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        # gzip and bz2 raise it, without a number, for damaged data.
+        # gzip, bz2 and tarfile raise it, without a number, for damaged data.
         if error.errno is not None:
             raise
         raise _rejected(what, error) from error
-    except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError) as error:
+    except _DAMAGE as error:
         raise _rejected(what, error) from error
 
 
@@ -67,48 +85,75 @@ def _rejected(what: str, error: Exception) -> exception.ImageRejected:
     return exception.ImageRejected(f"this is no whole {what}: {error}")
 
 
-class Unpacked:
+class Limited:
+    """Unpacked bytes, limited while they are read.
+
+    :param source: gives them.
+    :param limit: how many there may be.
+    :param what: they are.
+    """
+
+    def __init__(self, source: IO[bytes], limit: int, what: str) -> None:
+        self._source = source
+        self._limit = limit
+        self._what = what
+        self._count = 0
+
+    def read(self, size: int) -> bytes:
+        """Read on.
+
+        :raises ImageRejected: there are too many.
+        """
+        data = self._source.read(size)
+        self._count += len(data)
+        if self._count > self._limit:
+            raise exception.ImageRejected(
+                f"{self._what} unpacks to more than {self._limit} bytes"
+            )
+        return data
+
+    def drain(self) -> None:
+        """Read what is left, so that checksums are compared."""
+        while self.read(CHUNK):
+            pass
+
+
+class Unpacked(Limited):
     """A layer's uncompressed bytes, hashed and limited while they are read."""
 
     def __init__(self, packed: IO[bytes], packed_size: int, limits: Limits) -> None:
         self._hash = hashlib.sha256()
-        self._count = 0
-        # Headers and padding come on top of the files' own size.
-        self._limit = limits.unpacked_bytes + 2048 * limits.members
-        self._source: IO[bytes] = packed
+        super().__init__(packed, limits.archive_bytes, "a layer")
         opener = compression(packed)
         if opener:
             self._source = cast(IO[bytes], opener(packed))
             self._limit = min(self._limit, max(RATIO_FROM, packed_size * _MAX_RATIO))
 
     def read(self, size: int) -> bytes:
-        data = self._source.read(size)
+        data = super().read(size)
         self._hash.update(data)
-        self._count += len(data)
-        if self._count > self._limit:
-            raise exception.ImageRejected(
-                f"a layer unpacks to more than {self._limit} bytes"
-            )
         return data
 
     def finish(self) -> str:
         """Read what is left, and return the digest of all."""
-        while self.read(CHUNK):
-            pass
+        self.drain()
         return "sha256:" + self._hash.hexdigest()
 
 
-def compression(source: IO[bytes]) -> Any:
+def compression(source: IO[bytes], lzma_alone: bool = False) -> Any:
     """What opens this compression; None if there is none.
 
-    :raises ImageRejected: one that Docker knows and we do not.
+    :param lzma_alone: whether what came before xz is taken.
+    :raises ImageRejected: one that Docker and LXD know and we do not.
     """
     beginning = source.read(8)
     source.seek(0)
     if beginning.startswith(_ZSTD):
         raise exception.ImageRejected(
-            "the archive is compressed with zstd; use docker save, or gzip"
+            "the archive is compressed with zstd; use gzip, xz, bzip2, or none"
         )
+    if lzma_alone and beginning.startswith(_LZMA_ALONE):
+        return lzma.open
     for magic, opener in _COMPRESSIONS.items():
         if beginning.startswith(magic):
             return opener

@@ -385,7 +385,7 @@ def test_an_image_that_fails_stops_its_branch_only(built):
     built.speak("log", "made")
     task = shop.apply(built, definition, end="error")
     assert "golden: " in task.history[-1].message
-    assert "no tar archive" in task.history[-1].message
+    assert "no whole tar archive" in task.history[-1].message
     assert shop.names(built) == ["log"]
     assert not built.store.list_records("image")
     built.contents["tree"] = TREE
