@@ -29,8 +29,10 @@ _TESTS = re.compile(r"it(-[a-z]+)*-[0-9a-f]{6}(-[a-z0-9-]+)?")
 _BENCH = re.compile(r"bench-((plain|fake|docker|lxd|libvirt)-\d+|[0-9a-f]{6}(-.+)?)")
 _BENCH_ONLY = frozenset({"bench", "bench-plain", "bench-resident", "bench-fake"})
 #: The provisioning service's own, in an order in which they can be deleted.
-_NOUNS = ("instances", "environments", "partitions", "provisioners", "files")
-_NOUNS += ("images", "groups", "users")
+_NOUNS = ("instances", "provisioners", "files", "images", "environments", "partitions")
+_NOUNS += ("groups", "users")
+#: Those that a partition has to be free of, whatever they are called.
+_OF_PARTITIONS = ("provisioners", "files")
 
 _Found = Iterator[tuple[str, Any, Callable[[Any], Any]]]
 
@@ -80,6 +82,11 @@ class Leftovers:
         # gone.
         for _, entry, delete in list(self._all()):
             delete(entry)
+        # Some take a moment; what a service refuses to delete would be told as gone.
+        _wait(
+            lambda: not set(found) & set(self.found()),
+            f"some of this does not go: {', '.join(found)}",
+        )
         return found
 
     def _all(self) -> _Found:
@@ -167,11 +174,18 @@ class Leftovers:
         service = self._service()
         if service is None:
             return
-        for noun in _NOUNS:
-            for entry in service.get(f"/{noun}").json()[noun]:
+        listed = {noun: service.get(f"/{noun}").json()[noun] for noun in _NOUNS}
+        for noun, entries in listed.items():
+            for entry in entries:
                 place = str(entry.get("environment") or "")
                 if self._is_ours(_name(entry)) or self._is_ours(place):
                     yield noun, entry
+        for partition in filter(self._is_ours, map(_name, listed["partitions"])):
+            for noun in _OF_PARTITIONS:
+                inside = service.get(f"/{noun}", params={"partition": partition})
+                for entry in inside.json()[noun]:
+                    if not self._is_ours(_name(entry)):
+                        yield noun, entry
 
     def _clean_service(self) -> None:
         service = self._service()

@@ -130,18 +130,24 @@ def test_the_services_own(service: mock.Mock) -> None:
             {"uuid": "u2", "name": "web", "environment": "shop"},
         ],
         "environments": [{"name": "it-012345"}, {"name": "shop"}],
+        "partitions": [{"name": "it-012345-co"}, {"name": "co"}],
         "users": [{"username": "it-012345"}],
     }
-    ended = iter([False, True])
+    inside = [{"uuid": "p1", "name": "plain"}]
 
-    def get(path: str) -> mock.Mock:
+    def get(path: str, params: dict[str, str] | None = None) -> mock.Mock:
         noun = path.strip("/")
+        if params == {"partition": "it-012345-co"} and noun == "provisioners":
+            return mock.Mock(json=lambda: {noun: list(inside)})
         if noun.startswith("tasks/"):
             return mock.Mock(json=lambda: {"ended": next(ended)})
         return mock.Mock(ok=True, json=lambda: {noun: listed.get(noun, [])})
 
     def delete(path: str) -> mock.Mock:
         _, noun, key = path.split("/")
+        if key == "p1":
+            inside.clear()
+            return mock.Mock(status_code=200)
         listed[noun] = [e for e in listed[noun] if key not in e.values()]
         if noun == "users":
             return mock.Mock(status_code=204)
@@ -150,12 +156,29 @@ def test_the_services_own(service: mock.Mock) -> None:
     service.get_endpoint.return_value = "http://service"
     service.get.side_effect = get
     service.delete.side_effect = delete
-    ended = iter([False, True, True])
+    ended = iter([False, True, True, True])
     with mock.patch("time.sleep"):
         leftovers.Leftovers(Cloud(), leftovers.is_of_tests).clean()
     assert [each.args[0] for each in service.delete.call_args_list] == [
         "/instances/u1",
+        "/provisioners/p1",
         "/environments/it-012345",
+        "/partitions/it-012345-co",
         "/users/it-012345",
     ]
     assert next(ended, None) is None
+
+
+def test_what_the_service_keeps_is_told(
+    service: mock.Mock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It answers that it will not; nobody is told that it was taken away."""
+    listed = {"partitions": [{"name": "it-012345-co"}]}
+    service.get_endpoint.return_value = "http://service"
+    service.get.side_effect = lambda path, params=None: mock.Mock(
+        ok=True, json=lambda: {path[1:]: [] if params else listed.get(path[1:], [])}
+    )
+    service.delete.return_value = mock.Mock(status_code=409)
+    monkeypatch.setattr(leftovers, "PATIENCE", 0)
+    with pytest.raises(TimeoutError, match="not go: partition it-012345-co"):
+        leftovers.Leftovers(Cloud(), leftovers.is_of_tests).clean()
