@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from nova_multi.domain.errors import Conflict, Forbidden, NotFound, Unavailable
+from nova_multi.domain.errors import Conflict, Forbidden, NotFound
 from nova_multi.domain.names import Kind
 from nova_multi.provision import presence, saved
 from nova_multi.provision.store import Record, Store
@@ -63,6 +63,20 @@ def _records(store: Store, within: Record) -> Iterator[tuple[str, list[str]]]:
         yield "images", images[:_TOLD]
 
 
+def standing_project(tools: Tools, project_id: str) -> str:
+    """The project; empty if somebody has deleted it, or an earlier try.
+
+    To be asked before anything is asked in it: Keystone refuses an account in a project
+    that is gone as it refuses a wrong password.
+    """
+    if not project_id or tools.single:
+        return project_id
+    try:
+        return tools.clouds.manager().identity.project(project_id).id
+    except NotFound:
+        return ""
+
+
 def check_project_empty(tools: Tools, project_id: str) -> None:
     """See that nobody has made servers or images in a project by other ways.
 
@@ -80,22 +94,9 @@ def check_project_empty(tools: Tools, project_id: str) -> None:
     except (Forbidden, NotFound):
         # The service was never let in, or the project is gone already.
         return
-    except Unavailable:
-        # Keystone refuses an account in a project that is gone as if it were wrong.
-        if _is_gone(tools, project_id):
-            return
-        raise
     found = {"servers": servers, "images": images[:_TOLD]}
     if servers or images:
         raise _not_empty("its project", found)
-
-
-def _is_gone(tools: Tools, project_id: str) -> bool:
-    try:
-        tools.clouds.manager().identity.project(project_id)
-    except NotFound:
-        return True
-    return False
 
 
 def _not_empty(what: str, found: Mapping[str, list[str]]) -> Conflict:

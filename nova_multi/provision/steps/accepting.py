@@ -8,7 +8,7 @@ finds what was begun.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from nova_multi.domain.errors import Conflict, NotFound
@@ -125,6 +125,32 @@ class Acceptor:
                 raise
             return task.uuid
         return self._accepted(task, record)
+
+    def _accept_deletion(
+        self,
+        step: PlanStep,
+        task_uuid: str,
+        more: Callable[[Record], Mapping[str, Any]] = lambda record: {},
+    ) -> str | None:
+        """Have what a step names deleted; None if that is done.
+
+        A deletion that is under way already is it.
+
+        :param more: what its task is told besides, of the record.
+        """
+        record = self._work.find_record(step.kind, step.record)
+        if record is None:
+            return None
+        other = record.data.get("deleting")
+        if other and not self._store.ends([other]):
+            return str(other)
+        task = self._task(step, Action.DELETE, task_uuid, record)
+        marks = {"deleting": task_uuid}
+        payload = {**self._work_on(record), **more(record)}
+        found = self._accept_on(record, marks, marks, task, payload)
+        if record.data.get("creating"):
+            self._work.tools.signals.wake(record.task_uuid)
+        return found
 
     def _accepted(self, task: Task, record: Record) -> str:
         tools = self._work.tools

@@ -309,19 +309,9 @@ def _find(work: Work) -> None:
         return
     keys = ("network_id", "subnet_id", "router_id", "group_id")
     work.keep(
-        project_id=_standing(work, record.openstack_id),
+        project_id=contents.standing_project(work.tools, record.openstack_id),
         **{key: record.data.get(key) for key in keys},
     )
-
-
-def _standing(work: Work, project_id: str) -> str | None:
-    """The project, unless an earlier try has deleted it."""
-    if not project_id or work.tools.single:
-        return project_id
-    try:
-        return work.tools.clouds.manager().identity.project(project_id).id
-    except NotFound:
-        return None
 
 
 def _inside(work: Work) -> Cloud | None:

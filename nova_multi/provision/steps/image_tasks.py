@@ -106,15 +106,7 @@ class ImageTasks(Acceptor):
 
     def delete(self, step: PlanStep, task_uuid: str) -> str | None:
         """Have an image deleted; None if that is done."""
-        record = self._work.find_record(Kind.IMAGE, step.record)
-        if record is None:
-            return None
-        other = record.data.get("deleting")
-        if other and not self._store.ends([other]):
-            return str(other)
-        task = self._task(step, Action.DELETE, task_uuid, record)
-        marks = {"deleting": task_uuid}
-        return self._accept_on(record, marks, marks, task, self._work_on(record))
+        return self._accept_deletion(step, task_uuid)
 
     def standing(self, name: str, environment: Record) -> PresentImage:
         """An image that was made before.

@@ -61,16 +61,9 @@ class NetworkTasks(Acceptor):
 
     def delete(self, step: PlanStep, task_uuid: str) -> str | None:
         """Have a network deleted; None if that is done."""
-        record = self._work.find_record(Kind.NETWORK, step.record)
-        if record is None:
-            return None
-        other = record.data.get("deleting")
-        if other and not self._store.ends([other]):
-            return str(other)
-        task = self._task(step, Action.DELETE, task_uuid, record)
-        marks = {"deleting": task_uuid}
-        payload = {**self._work_on(record), "environment": record.scope}
-        return self._accept_on(record, marks, marks, task, payload)
+        return self._accept_deletion(
+            step, task_uuid, lambda record: {"environment": record.scope}
+        )
 
     def _inside(self, record: Record, environment: Record) -> dict[str, Any]:
         return {

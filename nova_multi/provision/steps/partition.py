@@ -83,8 +83,9 @@ def _check_empty(work: Work) -> None:
     if record is None:
         return
     contents.check_empty(work.tools.store, record)
-    work.keep(project_id=record.openstack_id or None)
-    contents.check_project_empty(work.tools, record.openstack_id)
+    project_id = contents.standing_project(work.tools, record.openstack_id)
+    work.keep(project_id=project_id or None)
+    contents.check_project_empty(work.tools, project_id)
 
 
 def _usable(work: Work) -> None:

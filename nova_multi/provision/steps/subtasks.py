@@ -325,24 +325,11 @@ class Maker(Acceptor):
     # -- deleting
 
     def _delete(self, step: PlanStep, task_uuid: str) -> str | None:
-        record = self._work.find_record(Kind.INSTANCE, step.record)
-        if record is None:
-            return None
-        other = record.data.get("deleting")
-        if other and not self._store.ends([other]):
-            return str(other)
-        payload = {
-            **self._work_on(record),
-            "environment": record.scope,
-            # It is to be there again when its hours begin.
-            **({"closed": True} if self._closes else {}),
-        }
-        task = self._task(step, Action.DELETE, task_uuid, record)
-        marks = {"deleting": task_uuid}
-        found = self._accept_on(record, marks, marks, task, payload)
-        if record.data.get("creating"):
-            self._work.tools.signals.wake(record.task_uuid)
-        return found
+        # It is to be there again when its hours begin.
+        closed = {"closed": True} if self._closes else {}
+        return self._accept_deletion(
+            step, task_uuid, lambda record: {"environment": record.scope, **closed}
+        )
 
     def _delete_environment(self, task_uuid: str) -> str | None:
         record = self._work.find_record(Kind.ENVIRONMENT)

@@ -2,7 +2,9 @@
 """An environment by its definition, and what tests do with it."""
 
 import copy
+import itertools
 
+from nova_multi.domain.errors import Conflict
 from nova_multi.provision import secret_inputs
 from tests.unit.provision.callers import DEBIAN_12
 from tests.unit.provision.conftest import ADMIN, NOWHERE
@@ -169,3 +171,85 @@ def picture(stage):
         for record in stage.store.list_records(kind)
     )
     return stage.world.counts(), names(stage), records
+
+
+# -- stories of faults
+
+
+def fails_once(stage, definition, is_meant):
+    """Apply and destroy, and each call that is meant fails once; the next try mends it.
+
+    :param is_meant: says it of a call's name and moment.
+    :returns: how many calls failed.
+    """
+    before = stage.world.left()
+    apply(stage, definition)
+    whole = picture(stage)
+    destroy(stage)
+    for number in itertools.count():
+        failed = []
+        for act in ("apply", "destroy"):
+            accepted = _failing(stage, definition, act, number, is_meant, failed)
+            if act == "apply":
+                apply(stage, definition)
+                assert picture(stage) == whole, failed
+                assert plan(stage, definition).is_empty
+            elif not accepted or task_of(stage, accepted).status != "deleted":
+                destroy(stage)
+        assert stage.world.left() == before, failed
+        for kind in ("network", "image", "instance"):
+            assert not stage.store.list_records(kind), failed
+        if not failed:
+            return number
+    raise AssertionError("not reached")
+
+
+def _failing(stage, definition, act, number, is_meant, failed):
+    left = itertools.count(number, -1)
+
+    def hook(name, moment):
+        if is_meant(name, moment) and next(left) == 0:
+            failed.append(name)
+            raise Conflict(f"{name} does not work")
+
+    stage.world.hook = hook
+    try:
+        accepted = _asked(stage, definition if act == "apply" else None)
+        stage.work()
+    except Conflict:
+        return None
+    finally:
+        stage.world.hook = None
+    return accepted
+
+
+def dies_anywhere(stage, *definitions):
+    """A worker dies before its Nth call in each apply, and in the destroy after them.
+
+    :returns: how many times it died, and the types of all tasks.
+    """
+    before = stage.world.left()
+    types = set()
+    for number in itertools.count():
+        died = []
+        for definition in (*definitions, None):
+            accepted = _asked(stage, definition)
+            died.append(stage.die_before(31 * number + 7))
+            stage.forget_leases()
+            stage.work()
+            task = task_of(stage, accepted)
+            assert task.status == task.goal, (number, task.history[-1].message)
+            types |= {each.type for each in stage.store.tasks(None, limit=100)}
+            if definition:
+                assert plan(stage, definition).is_empty
+        assert stage.world.left() == before
+        if not any(died):
+            return number, types
+    raise AssertionError("not reached")
+
+
+def _asked(stage, definition):
+    """An apply, or a destroy if there is no definition."""
+    if definition:
+        return accept(stage, definition)
+    return stage.service.environments.destroy(ADMIN, "shop", {}, NOWHERE)

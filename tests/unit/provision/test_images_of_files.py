@@ -5,7 +5,6 @@ import contextlib
 import dataclasses
 import hashlib
 import io
-import itertools
 
 import pytest
 
@@ -400,72 +399,17 @@ def test_whatever_fails_is_gone_on_with(built, when):
     definition = imaged()
     definition["instances"] = {"db": definition["instances"]["db"]}
     definition["outputs"] = {}
-    before = built.world.left()
-    shop.apply(built, definition)
-    whole = shop.picture(built)
-    shop.destroy(built)
-    for number in itertools.count():
-        failed = []
-        for act in ("apply", "destroy"):
-            left = itertools.count(number, -1)
 
-            def hook(name, moment, left=left, failed=failed):
-                wanted = name.startswith("images.") and moment == when
-                if wanted and next(left) == 0:
-                    failed.append(name)
-                    raise Conflict(f"{name} does not work")
+    def is_meant(name, moment):
+        return name.startswith("images.") and moment == when
 
-            environments = built.service.environments
-            built.world.hook = hook
-            try:
-                accepted = (
-                    shop.accept(built, definition)
-                    if act == "apply"
-                    else environments.destroy(ADMIN, "shop", {}, NOWHERE)
-                )
-                built.work()
-            except Conflict:
-                accepted = None
-            built.world.hook = None
-            if act == "apply":
-                shop.apply(built, definition)
-                assert shop.picture(built) == whole, failed
-                assert shop.plan(built, definition).is_empty
-            elif not accepted or shop.task_of(built, accepted).status != "deleted":
-                shop.destroy(built)
-            if act == "destroy":
-                assert built.world.left() == before, failed
-                assert not built.store.list_records("image")
-        if not failed:
-            break
-    assert number > 3
+    assert shop.fails_once(built, definition, is_meant) > 3
 
 
 def test_a_worker_that_dies_in_the_middle(built):
-    before = built.world.left()
     built.contents["more"] = image_files.tree("etc/")
     in_place = imaged({"golden": {**GOLDEN, "os": "devuan"}})
     replaced = imaged({"golden": {**GOLDEN, "download_url": f"{URL}more", "os": ""}})
-    types = set()
-    for number in itertools.count():
-        died = []
-        for definition in (imaged(), in_place, replaced, None):
-            environments = built.service.environments
-            accepted = (
-                shop.accept(built, definition)
-                if definition
-                else environments.destroy(ADMIN, "shop", {}, NOWHERE)
-            )
-            died.append(built.die_before(31 * number + 7))
-            built.forget_leases()
-            built.work()
-            task = shop.task_of(built, accepted)
-            assert task.status == task.goal, (number, task.history[-1].message)
-            types |= {each.type for each in built.store.tasks(None, limit=100)}
-            if definition:
-                assert shop.plan(built, definition).is_empty
-        assert built.world.left() == before
-        if not any(died):
-            break
+    number, types = shop.dies_anywhere(built, imaged(), in_place, replaced)
     assert number > 3
     assert TaskType.UPDATE_IMAGE in types

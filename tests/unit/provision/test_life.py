@@ -140,6 +140,21 @@ def test_nothing_comes_into_what_is_being_deleted(stage):
             ask()
 
 
+@pytest.mark.parametrize("kind", ["environment", "partition"])
+def test_whose_project_is_gone_can_be_deleted(stage, kind):
+    """Keystone refuses the service's account there, and will for ever."""
+    service = stage.ready().service
+    stage.done(service.environments.delete(ADMIN, "dev", NOWHERE))
+    if kind == "environment":
+        stage.environment("other")
+    (record,) = stage.store.list_records(kind)
+    del stage.world.projects[record.openstack_id]
+    nouns = getattr(service, f"{kind}s")
+    task = stage.done(nouns.delete(ADMIN, record.name, NOWHERE))
+    assert task.status == "deleted", task.history[-1].message
+    assert stage.store.list_records(kind) == []
+
+
 def test_an_image_whose_project_is_gone_can_be_deleted(stage, from_nowhere):
     """As one could be left behind by who deletes projects by other ways."""
     service = stage.ready().service

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Networks of a definition: made, used, changed, mended, taken away."""
 
-import itertools
-
 import pytest
 
 from nova_multi.cloud import values
@@ -412,69 +410,16 @@ def test_whatever_fails_is_gone_on_with(built, when):
     definition = wired(db={"networks": ["front"]})
     definition["networks"] = {"front": NETWORKS["front"]}
     definition["instances"]["web"]["networks"] = ["front"]
-    before = built.world.left()
-    shop.apply(built, definition)
-    whole = shop.picture(built)
-    shop.destroy(built)
-    for number in itertools.count():
-        failed = []
-        for act in ("apply", "destroy"):
-            left = itertools.count(number, -1)
 
-            def hook(name, moment, left=left, failed=failed):
-                wanted = name.startswith("networks.") and moment == when
-                if wanted and "port" not in name and next(left) == 0:
-                    failed.append(name)
-                    raise Conflict(f"{name} does not work")
+    def is_meant(name, moment):
+        return name.startswith("networks.") and "port" not in name and moment == when
 
-            environments = built.service.environments
-            built.world.hook = hook
-            try:
-                accepted = (
-                    shop.accept(built, definition)
-                    if act == "apply"
-                    else environments.destroy(ADMIN, "shop", {}, NOWHERE)
-                )
-                built.work()
-            except Conflict:
-                accepted = None
-            built.world.hook = None
-            if act == "apply":
-                shop.apply(built, definition)
-                assert shop.picture(built) == whole, failed
-                assert shop.plan(built, definition).is_empty
-            elif not accepted or shop.task_of(built, accepted).status != "deleted":
-                shop.destroy(built)
-            if act == "destroy":
-                assert built.world.left() == before, failed
-                assert not built.store.list_records("network")
-        if not failed:
-            break
-    assert number > 5
+    assert shop.fails_once(built, definition, is_meant) > 5
 
 
 def test_a_worker_that_dies_in_the_middle(built):
-    before = built.world.left()
     changed = wired({**NETWORKS, "front": {"cidr": "10.61.0.0/24"}})
-    for number in itertools.count():
-        died = []
-        for definition in (wired(), changed, None):
-            environments = built.service.environments
-            accepted = (
-                shop.accept(built, definition)
-                if definition
-                else environments.destroy(ADMIN, "shop", {}, NOWHERE)
-            )
-            died.append(built.die_before(31 * number + 7))
-            built.forget_leases()
-            built.work()
-            task = shop.task_of(built, accepted)
-            assert task.status == task.goal, (number, task.history[-1].message)
-            if definition:
-                assert shop.plan(built, definition).is_empty
-        assert built.world.left() == before
-        if not any(died):
-            break
+    number, _ = shop.dies_anywhere(built, wired(), changed)
     assert number > 5
 
 
