@@ -67,6 +67,13 @@ start() {
     detach=\$(command -v setsid)
     NOVA_MULTI_SERVICE=nova-multi-$nm_name \$detach $nm_root$nm_run < /dev/null > /dev/null 2>&1 &
     echo \$! > \$pid
+    # For a moment it is a shell still, which is not taken for the service.
+    for try in 1 2 3 4 5 6 7 8 9 10; do
+        runs && return
+        sleep 0.2 2> /dev/null || sleep 1
+    done
+    # It has ended, which status tells.
+    return 0
 }
 stop() {
     runs || return 0

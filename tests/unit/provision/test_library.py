@@ -329,6 +329,17 @@ def test_services_without_any_init_system(system):
     assert "site" not in system.read("etc/rc.local")
 
 
+def test_a_service_is_there_as_soon_as_it_is_started(system):
+    """Whoever looks finds a shell at first, in place of the program."""
+    grep, seen = shutil.which("grep"), system.home / "seen"
+    system.tool("grep", f'[ -e {seen} ] || {{ : > {seen}; exit 1; }}\nexec {grep} "$@"')
+    system.run("service create site sleep 1234")
+    seen.unlink(missing_ok=True)
+    system.run("service start site && service status site && service stop site")
+    status, _ = system.run("service status site", check=False)
+    assert status == 3
+
+
 def test_services_of_a_busybox_init(system):
     system.write("etc/init.d/rcS", "#!/bin/sh\n", 0o755)
     system.run("service create site sleep 1; service enable site")
